@@ -1,0 +1,244 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace berth {
+
+// The longest any call of a driver takes, unless its own comment names another limit. Stop takes
+// its grace on top.
+inline constexpr absl::Duration kDriverCallMax = absl::Seconds(60);
+// The longest a pull takes, and the longest it may show no progress.
+inline constexpr absl::Duration kImagePullMax = absl::Minutes(30);
+inline constexpr absl::Duration kImagePullStallMax = absl::Minutes(2);
+// What is kept of an instance's log on the host, and of one line of it. What is longer is cut.
+inline constexpr int64_t kLogBytesMax = int64_t{16} << 20;
+inline constexpr size_t kLogLineBytesMax = size_t{64} << 10;
+inline constexpr int kLogTailLinesMax = 10'000;
+// What Exec keeps of a command's output; the beginning is kept.
+inline constexpr size_t kExecOutputBytesMax = size_t{64} << 10;
+
+// A host path that an instance sees as `target`.
+struct Mount {
+  enum class Access { kReadOnly, kReadWrite };
+
+  std::string source;
+  std::string target;
+  Access access = Access::kReadOnly;
+};
+
+// Memory that an instance sees as the folder `target`; its content goes with the instance.
+struct TmpfsMount {
+  std::string target;
+  int64_t bytes_max = int64_t{64} << 20;
+};
+
+// Everything a driver needs to run an instance. Nothing in it is looked up elsewhere.
+struct InstanceSpec {
+  // Identifies the instance on this host; of [a-z0-9-] only, as names and labels are made of it.
+  std::string instance_id;
+  // Which try to run the instance this is: 1, 2, …. One attempt is started once.
+  int64_t attempt = 1;
+  // `name@sha256:…`; for an image made on this host `localhost/name@sha256:…` or an image id.
+  std::string image;
+  // Instead of the image's own entrypoint and arguments; empty keeps them.
+  std::vector<std::string> command;
+  std::map<std::string, std::string> env;
+  std::string working_folder;  // Empty: the image's.
+  // Share of a CPU in thousandths, and the most it may use; 0: no limit.
+  int64_t cpu_milli = 0;
+  int64_t memory_bytes_max = 0;  // 0: no limit.
+  int64_t pids_max = 2048;
+  // The network to attach to, and the instance's own address in it. Without a network the instance
+  // has only its loopback; without an address the network chooses one.
+  std::string network;
+  std::string ipv6_address;
+  std::vector<Mount> mounts;
+  std::vector<TmpfsMount> tmpfs;
+  std::string user;  // `uid`, `uid:gid` or names known in the image; empty: the image's.
+  bool read_only_root = false;
+  std::string stop_signal = "SIGTERM";
+  absl::Duration stop_grace = absl::Seconds(10);
+  // Kept with the instance and given back by List. `berth.` is the driver's own prefix.
+  std::map<std::string, std::string> labels;
+};
+
+// Finds one attempt of an instance again, also from another process. Opaque outside its driver.
+struct InstanceHandle {
+  std::string value;
+
+  friend bool operator==(const InstanceHandle&, const InstanceHandle&) = default;
+};
+
+enum class InstancePhase {
+  kCreated,  // Known, never ran: what a crash between creating and starting leaves.
+  kRunning,
+  kExited,
+  kGone,  // The driver knows nothing of it.
+};
+
+absl::string_view PhaseName(InstancePhase phase);
+
+struct InstanceStatus {
+  InstancePhase phase = InstancePhase::kGone;
+  std::optional<absl::Time> started_at;
+  std::optional<absl::Time> exited_at;
+  std::optional<int> exit_code;  // Known once exited; 128 + n where signal n ended it.
+  bool oom_killed = false;
+  std::optional<int64_t> pid;  // As this host sees it, while running.
+  std::string error;           // Why the runtime could not start it; empty when it did.
+};
+
+// One attempt that exists on this host, whatever became of it.
+struct InstanceRecord {
+  InstanceHandle handle;
+  std::string instance_id;
+  int64_t attempt = 0;
+  std::map<std::string, std::string> labels;
+  InstanceStatus status;
+};
+
+struct InstanceExit {
+  InstanceHandle handle;
+  std::string instance_id;
+  int64_t attempt = 0;
+};
+
+struct ImageRequest {
+  std::string image;  // As in InstanceSpec.
+  // Off only for a registry that the user said to reach without TLS.
+  bool tls_verify = true;
+};
+
+struct LocalImage {
+  std::string id;      // `sha256:…` of the image's configuration.
+  std::string digest;  // `sha256:…` of its manifest; what `name@digest` means.
+  std::vector<std::string> names;
+  int64_t bytes = 0;
+};
+
+struct LogLine {
+  enum class Source { kOutput, kError };
+
+  absl::Time time;
+  Source source = Source::kOutput;
+  std::string text;  // Without its line end.
+};
+
+struct LogQuery {
+  int tail_lines_max = 100;         // Lines of the past to begin with.
+  std::optional<absl::Time> since;  // No line before this time.
+  // Goes on with new lines until the instance has exited; else ends with the newest line.
+  bool follow = false;
+};
+
+struct ExecResult {
+  int exit_code = 0;
+  std::string output;  // Both streams as they came, cut at kExecOutputBytesMax.
+};
+
+// Something that keeps this host from running instances, or from running them as they should.
+struct HostProblem {
+  std::string what;
+  std::string remedy;  // What to install or set.
+};
+
+struct DriverFacts {
+  std::string version;
+  int cgroup_version = 0;  // 1 also where both are mounted.
+  std::string network_backend;
+  bool rootless = false;
+  std::vector<HostProblem> problems;
+};
+
+// Runs instances with one isolation technology (OCI container, microVM, plain process).
+//
+// Every call may be repeated after an agent crash, so each one is idempotent: starting an attempt
+// that runs returns its handle, and destroying one that is gone succeeds. What there is can be found
+// out from the host alone: List gives a freshly started agent everything to go on with, while the
+// control plane may be unreachable.
+//
+// Calls block until they are done or their limit (above) has passed. They may be made from any
+// thread, several at a time; calls about one instance are made one after another.
+//
+// Errors: kUnavailable: the runtime does not answer now, try again; kFailedPrecondition: this host
+// lacks something, the message says what to install or do; kResourceExhausted: the host is full;
+// kNotFound: the image or instance does not exist; kInvalidArgument: a spec that can never run;
+// kDeadlineExceeded: a limit passed, and it is unknown what came of the call.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // Makes the image present, pulling it when it is not. An image of this host (`localhost/…` or an
+  // id) is never pulled. kNotFound: no such image; the message has its name and what the registry
+  // answered. kUnavailable: the registry does not answer.
+  // `on_progress`, if given, is called on this thread with short sentences for people.
+  virtual absl::Status EnsureImage(
+      const ImageRequest& request,
+      const std::function<void(absl::string_view)>& on_progress = nullptr) = 0;
+
+  // Starts an attempt; the instance runs (or has already exited) when this returns. The image must
+  // be present, else kNotFound.
+  //
+  // The same attempt again returns its handle and starts it only if it never ran. A newer attempt
+  // takes the place of an older one, which is ended and destroyed. An older attempt than the one
+  // here: kAborted.
+  virtual absl::StatusOr<InstanceHandle> Start(const InstanceSpec& spec) = 0;
+
+  // Asks the workload to end and, once `grace` has passed, ends it regardless. It has exited when
+  // this returns OK; one that has exited, never ran or is gone is OK.
+  virtual absl::Status Stop(const InstanceHandle& handle, absl::Duration grace) = 0;
+
+  // An unknown handle is kGone, not an error.
+  virtual absl::StatusOr<InstanceStatus> Inspect(const InstanceHandle& handle) = 0;
+
+  // Every instance of Berth on this host that this driver made, in no particular order, including
+  // what a crash left half-made.
+  virtual absl::StatusOr<std::vector<InstanceRecord>> List() = 0;
+
+  // Ends the instance if it runs and releases everything Start acquired, its log too. A handle that
+  // is gone is OK.
+  virtual absl::Status Destroy(const InstanceHandle& handle) = 0;
+
+  // The newest lines of the log, oldest first; also of an instance that has exited.
+  virtual absl::StatusOr<std::vector<std::string>> TailLog(const InstanceHandle& handle,
+                                                           int lines_max) = 0;
+
+  // Calls `on_line` on this thread for each line. OK when the log ended, `on_line` said false, or
+  // `stop` was requested, which ends the call at once. Has no time limit: whoever follows a log
+  // gives it a thread of its own.
+  virtual absl::Status FollowLog(const InstanceHandle& handle, const LogQuery& query,
+                                 std::stop_token stop,
+                                 const std::function<bool(const LogLine&)>& on_line) = 0;
+
+  // Runs a command inside a running instance. kDeadlineExceeded: `timeout` passed; the command was
+  // killed. kFailedPrecondition: the instance does not run. A program that cannot be run there is a
+  // result (126 or 127), not an error.
+  virtual absl::StatusOr<ExecResult> Exec(const InstanceHandle& handle,
+                                          const std::vector<std::string>& command,
+                                          absl::Duration timeout) = 0;
+
+  virtual absl::StatusOr<std::vector<LocalImage>> LocalImages() = 0;
+
+  virtual absl::StatusOr<DriverFacts> Facts() = 0;
+
+  // Calls `on_exit` on this thread as instances exit, so that nobody polls. An exit may be told
+  // twice. `on_watching` is called once, when no later exit can be missed: the caller lists then to
+  // learn of earlier ones. Returns OK when `stop` was requested, and kUnavailable when the runtime
+  // went away: the caller tries again.
+  virtual absl::Status WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
+                                  const std::function<void(const InstanceExit&)>& on_exit) = 0;
+};
+
+}  // namespace berth
