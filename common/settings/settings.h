@@ -3,10 +3,10 @@
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -75,7 +75,7 @@ class SettingsReader {
   void Required(absl::string_view name, std::vector<std::string>* setting);
   void Optional(absl::string_view name, std::vector<std::string>* setting);
 
-  // One of the given words.
+  // One of the given words; where it is absent, the field is left alone.
   void Choice(absl::string_view name, std::string* setting,
               std::initializer_list<absl::string_view> words);
 
@@ -85,7 +85,8 @@ class SettingsReader {
   // The same, or null where it is absent.
   SettingsReader* OptionalSection(absl::string_view name);
 
-  // Adds a mistake at the setting `name` that only the caller can see.
+  // Adds a mistake that only the caller can see, at the setting `name` or, where that is absent, at
+  // the mapping it belongs in.
   void Refuse(absl::string_view name, absl::string_view what);
 
   // kInvalidArgument with every mistake as a field violation; settings nobody asked for are among
@@ -93,17 +94,18 @@ class SettingsReader {
   absl::Status Finish();
 
  private:
-  SettingsReader(yaml::Value value, yaml::Findings* findings);
+  explicit SettingsReader(const yaml::Value& value);
 
   std::optional<yaml::Value> RequiredValue(absl::string_view name);
   std::optional<yaml::Value> OptionalValue(absl::string_view name);
   static std::optional<int64_t> Integer(const std::optional<yaml::Value>& value, int64_t min,
                                         int64_t max);
-  void RefuseUnknown();
+  void RefuseUnknown() const;
 
+  // Of the outermost reader; the sections' values point into them.
+  std::unique_ptr<yaml::Findings> findings_;
   std::unique_ptr<yaml::Node> document_;
-  std::unique_ptr<yaml::Findings> own_findings_;
-  yaml::Findings* findings_;
+  // Nothing where the text could not be read at all.
   std::optional<yaml::Fields> fields_;
   std::vector<std::unique_ptr<SettingsReader>> sections_;
 };

@@ -1,0 +1,50 @@
+#include "common/yaml/findings.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace berth::yaml {
+
+void Findings::Add(Place place, absl::string_view path, absl::string_view what) {
+  ++count_;
+  std::string text = absl::StrCat(file_name_, ":", place.line, ":", place.column, ": ", path,
+                                  path.empty() ? "" : ": ", what);
+  // The first is listed whatever its length, so that no error is empty.
+  const bool room = findings_.size() < kFindingsMax && bytes_ + text.size() <= kFindingsBytesMax;
+  if (!findings_.empty() && !room) return;
+  bytes_ += text.size();
+  findings_.push_back({place, std::string(path), std::move(text)});
+}
+
+absl::Status Findings::ToStatus() const {
+  if (empty()) return absl::OkStatus();
+  std::vector<Finding> listed = findings_;
+  std::stable_sort(listed.begin(), listed.end(), [](const Finding& a, const Finding& b) {
+    return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
+  });
+  std::string message = absl::StrJoin(listed, "\n", [](std::string* out, const Finding& finding) {
+    absl::StrAppend(out, finding.text);
+  });
+  if (count_ > listed.size()) {
+    absl::StrAppend(&message, "\n", file_name_, ": ", count_ - listed.size(),
+                    " more mistakes are not shown");
+  }
+  std::vector<FieldViolation> violations;
+  for (const Finding& finding : listed) violations.push_back({finding.path, finding.text});
+  return WithFieldViolations(absl::InvalidArgumentError(message), violations);
+}
+
+std::string Quoted(absl::string_view text) {
+  constexpr size_t kShownBytesMax = 40;
+  size_t shown = std::min(text.size(), kShownBytesMax);
+  // Not in the middle of a UTF-8 character.
+  while (shown < text.size() && shown > 0 && (text[shown] & 0xc0) == 0x80) --shown;
+  return absl::StrCat("\"", absl::Utf8SafeCEscape(text.substr(0, shown)),
+                      shown < text.size() ? "…\"" : "\"");
+}
+
+}  // namespace berth::yaml
