@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,9 +19,9 @@ struct HostPrefix {
   // The platform's /48, which holds the /64s of all hosts. Traffic within it keeps its source
   // address; what leaves it does so under the host's.
   std::string platform_ipv6;
-  // A private IPv4 subnet for a way out to IPv4-only peers, not reachable from other hosts; none by
-  // default.
-  std::optional<std::string> ipv4;
+  // Gives instances a private IPv4 address beside their own, which leads out to IPv4-only peers and
+  // which nobody reaches from outside. The network picks a subnet that is free on this host.
+  bool ipv4_egress = true;
 };
 
 // The network that the instances of this host are attached to. Idempotent, as a driver is; calls

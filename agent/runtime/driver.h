@@ -116,7 +116,10 @@ struct InstanceExit {
 };
 
 struct ImageRequest {
+  enum class Pull { kMissing, kNever };
+
   std::string image;  // As in InstanceSpec.
+  Pull pull = Pull::kMissing;
   // Off only for a registry that the user said to reach without TLS.
   bool tls_verify = true;
 };
@@ -165,9 +168,9 @@ struct DriverFacts {
 // Runs instances with one isolation technology (OCI container, microVM, plain process).
 //
 // Every call may be repeated after an agent crash, so each one is idempotent: starting an attempt
-// that runs returns its handle, and destroying one that is gone succeeds. What there is can be found
-// out from the host alone: List gives a freshly started agent everything to go on with, while the
-// control plane may be unreachable.
+// that runs returns its handle, and destroying one that is gone succeeds. What there is can be
+// found out from the host alone: List gives a freshly started agent everything to go on with, while
+// the control plane may be unreachable.
 //
 // Calls block until they are done or their limit (above) has passed. They may be made from any
 // thread, several at a time; calls about one instance are made one after another.
@@ -182,7 +185,7 @@ class Driver {
 
   // Makes the image present, pulling it when it is not. An image of this host (`localhost/…` or an
   // id) is never pulled. kNotFound: no such image; the message has its name and what the registry
-  // answered. kUnavailable: the registry does not answer.
+  // answered. kPermissionDenied: the registry wants a login. kUnavailable: it does not answer.
   // `on_progress`, if given, is called on this thread with short sentences for people.
   virtual absl::Status EnsureImage(
       const ImageRequest& request,
@@ -222,9 +225,9 @@ class Driver {
                                  std::stop_token stop,
                                  const std::function<bool(const LogLine&)>& on_line) = 0;
 
-  // Runs a command inside a running instance. kDeadlineExceeded: `timeout` passed; the command was
-  // killed. kFailedPrecondition: the instance does not run. A program that cannot be run there is a
-  // result (126 or 127), not an error.
+  // Runs a command inside a running instance, with the instance's own environment and user.
+  // kDeadlineExceeded: `timeout` passed; the command was killed. kFailedPrecondition: the instance
+  // does not run. A program that cannot be run there is a result with a code other than 0.
   virtual absl::StatusOr<ExecResult> Exec(const InstanceHandle& handle,
                                           const std::vector<std::string>& command,
                                           absl::Duration timeout) = 0;
