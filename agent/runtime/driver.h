@@ -140,8 +140,8 @@ struct LogLine {
 };
 
 struct LogQuery {
-  int tail_lines_max = 100;         // Lines of the past to begin with.
-  std::optional<absl::Time> since;  // No line before this time.
+  int tail_lines_max = 100;                        // Lines of the past to begin with.
+  std::optional<absl::Time> since = std::nullopt;  // No line before this time.
   // Goes on with new lines until the instance has exited; else ends with the newest line.
   bool follow = false;
 };
@@ -162,7 +162,7 @@ struct DriverFacts {
   int cgroup_version = 0;  // 1 also where both are mounted.
   std::string network_backend;
   bool rootless = false;
-  std::vector<HostProblem> problems;
+  std::vector<HostProblem> problems = {};
 };
 
 // Runs instances with one isolation technology (OCI container, microVM, plain process).

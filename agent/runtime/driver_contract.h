@@ -1,0 +1,269 @@
+#pragma once
+
+// The test every driver passes: CheckDriverContract, called from a TEST_CASE of its own.
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "agent/runtime/driver.h"
+#include "common/executor/thread_executor.h"
+#include "common/testing/printers.h"
+
+namespace berth::testing {
+
+// A driver with an empty host, and specs for it. Made anew for each section.
+class DriverUnderTest {
+ public:
+  virtual ~DriverUnderTest() = default;
+
+  virtual Driver& driver() = 0;
+
+  // An image that is there or can be pulled, and one that cannot.
+  virtual std::string image() = 0;
+  virtual std::string missing_image() = 0;
+
+  // An instance that prints the lines and then runs until it is asked to end.
+  virtual InstanceSpec RunsUntilStopped(const std::string& instance_id,
+                                        const std::vector<std::string>& lines) = 0;
+  // One that prints a line "last words" and exits at once.
+  virtual InstanceSpec ExitsWith(const std::string& instance_id, int exit_code) = 0;
+  // One that does not end when asked.
+  virtual InstanceSpec IgnoresStop(const std::string& instance_id) = 0;
+};
+
+// Collects what WatchExits tells, on a thread of its own.
+class ExitListener {
+ public:
+  explicit ExitListener(Driver& driver) : thread_("exits") {
+    thread_.Post([this, &driver] {
+      const absl::Status status = driver.WatchExits(
+          stop_.get_token(), [this] { watching_.Notify(); },
+          [this](const InstanceExit& exit) {
+            absl::MutexLock lock(&mutex_);
+            exits_.push_back(exit);
+          });
+      absl::MutexLock lock(&mutex_);
+      result_ = status;
+      ended_ = true;
+    });
+    watching_.WaitForNotificationWithTimeout(kWaitMax);
+  }
+
+  ~ExitListener() { (void)Stop(); }
+
+  bool watching() const { return watching_.HasBeenNotified(); }
+
+  // Whether the exit of this attempt was told, if need be after waiting for it.
+  bool AwaitExit(const InstanceHandle& handle) {
+    absl::MutexLock lock(&mutex_);
+    auto told = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return std::any_of(exits_.begin(), exits_.end(),
+                         [&](const InstanceExit& exit) { return exit.handle == handle; });
+    };
+    return mutex_.AwaitWithTimeout(absl::Condition(&told), kWaitMax);
+  }
+
+  // What WatchExits returned once it was asked to stop.
+  absl::Status Stop() {
+    stop_.request_stop();
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&ended_), kWaitMax);
+    return result_;
+  }
+
+ private:
+  static constexpr absl::Duration kWaitMax = absl::Seconds(30);
+
+  std::stop_source stop_;
+  absl::Notification watching_;
+  absl::Mutex mutex_;
+  std::vector<InstanceExit> exits_ ABSL_GUARDED_BY(mutex_);
+  absl::Status result_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("WatchExits did not return");
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  ThreadExecutor thread_;
+};
+
+inline InstancePhase PhaseOf(Driver& driver, const InstanceHandle& handle) {
+  const absl::StatusOr<InstanceStatus> status = driver.Inspect(handle);
+  REQUIRE(status.status() == absl::OkStatus());
+  return status->phase;
+}
+
+inline InstanceHandle MustStart(Driver& driver, const InstanceSpec& spec) {
+  const absl::StatusOr<InstanceHandle> handle = driver.Start(spec);
+  REQUIRE(handle.status() == absl::OkStatus());
+  return *handle;
+}
+
+inline void CheckDriverContract(DriverUnderTest& under_test) {
+  Driver& driver = under_test.driver();
+
+  SECTION("an image that is there is ensured again and again") {
+    CHECK(driver.EnsureImage({.image = under_test.image()}) == absl::OkStatus());
+    CHECK(driver.EnsureImage({.image = under_test.image()}) == absl::OkStatus());
+  }
+  SECTION("an image that does not exist is not found, by its name") {
+    const absl::Status status = driver.EnsureImage({.image = under_test.missing_image()});
+    CHECK(status.code() == absl::StatusCode::kNotFound);
+    CHECK(std::string(status.message()).find(under_test.missing_image()) != std::string::npos);
+  }
+  SECTION("an image of this host is never pulled") {
+    const absl::Status status = driver.EnsureImage({.image = "localhost/no-such-image:1"});
+    CHECK(status.code() == absl::StatusCode::kNotFound);
+  }
+  SECTION("an unknown handle is gone, and stopping and destroying it succeeds") {
+    const InstanceHandle unknown{std::string(64, 'a')};
+    CHECK(PhaseOf(driver, unknown) == InstancePhase::kGone);
+    CHECK(driver.Stop(unknown, absl::Seconds(1)) == absl::OkStatus());
+    CHECK(driver.Destroy(unknown) == absl::OkStatus());
+    CHECK(driver.TailLog(unknown, 10).status().code() == absl::StatusCode::kNotFound);
+    CHECK(driver.List()->empty());
+  }
+  REQUIRE(driver.EnsureImage({.image = under_test.image()}) == absl::OkStatus());
+
+  SECTION("starting without the image is not found") {
+    InstanceSpec spec = under_test.RunsUntilStopped("orphan", {});
+    spec.image = under_test.missing_image();
+    CHECK(driver.Start(spec).status().code() == absl::StatusCode::kNotFound);
+  }
+  SECTION("an instance runs, is found again, ends when asked, and leaves nothing") {
+    InstanceSpec spec = under_test.RunsUntilStopped("web-1", {});
+    spec.labels = {{"release", "7"}};
+    const InstanceHandle handle = MustStart(driver, spec);
+    const InstanceStatus running = *driver.Inspect(handle);
+    CHECK(running.phase == InstancePhase::kRunning);
+    CHECK(running.started_at.has_value());
+    CHECK(running.pid.has_value());
+    CHECK_FALSE(running.exit_code.has_value());
+
+    const std::vector<InstanceRecord> records = *driver.List();
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].handle == handle);
+    CHECK(records[0].instance_id == "web-1");
+    CHECK(records[0].attempt == 1);
+    CHECK(records[0].labels.at("release") == "7");
+    CHECK(records[0].status.phase == InstancePhase::kRunning);
+
+    CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
+    CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
+    const InstanceStatus exited = *driver.Inspect(handle);
+    CHECK(exited.phase == InstancePhase::kExited);
+    CHECK(exited.exited_at.has_value());
+    CHECK(exited.exit_code == 0);
+    CHECK_FALSE(exited.oom_killed);
+    CHECK_FALSE(exited.pid.has_value());
+    CHECK(driver.List()->size() == 1);
+
+    CHECK(driver.Destroy(handle) == absl::OkStatus());
+    CHECK(driver.Destroy(handle) == absl::OkStatus());
+    CHECK(PhaseOf(driver, handle) == InstancePhase::kGone);
+    CHECK(driver.List()->empty());
+  }
+  SECTION("the same attempt is started once, whatever became of it") {
+    const InstanceSpec spec = under_test.RunsUntilStopped("web-1", {});
+    const InstanceHandle handle = MustStart(driver, spec);
+    const absl::Time started_at = *driver.Inspect(handle)->started_at;
+    CHECK(MustStart(driver, spec) == handle);
+    CHECK(driver.Inspect(handle)->started_at == started_at);
+    CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
+    CHECK(MustStart(driver, spec) == handle);
+    CHECK(PhaseOf(driver, handle) == InstancePhase::kExited);
+  }
+  SECTION("a newer attempt takes the place of the older one, and an older one is refused") {
+    InstanceSpec spec = under_test.RunsUntilStopped("web-1", {});
+    const InstanceHandle first = MustStart(driver, spec);
+    spec.attempt = 2;
+    const InstanceHandle second = MustStart(driver, spec);
+    CHECK_FALSE(first == second);
+    CHECK(PhaseOf(driver, first) == InstancePhase::kGone);
+    CHECK(PhaseOf(driver, second) == InstancePhase::kRunning);
+    CHECK(driver.List()->size() == 1);
+    spec.attempt = 1;
+    CHECK(driver.Start(spec).status().code() == absl::StatusCode::kAborted);
+    CHECK(PhaseOf(driver, second) == InstancePhase::kRunning);
+  }
+  SECTION("an exit is told with its code, and its last words are kept") {
+    ExitListener listener(driver);
+    REQUIRE(listener.watching());
+    const InstanceHandle handle = MustStart(driver, under_test.ExitsWith("job-1", 7));
+    REQUIRE(listener.AwaitExit(handle));
+    const InstanceStatus status = *driver.Inspect(handle);
+    CHECK(status.phase == InstancePhase::kExited);
+    CHECK(status.exit_code == 7);
+    CHECK(*driver.TailLog(handle, 10) == std::vector<std::string>{"last words"});
+    CHECK(listener.Stop() == absl::OkStatus());
+  }
+  SECTION("an instance that does not end when asked is ended after its grace") {
+    const InstanceHandle handle = MustStart(driver, under_test.IgnoresStop("web-1"));
+    CHECK(driver.Stop(handle, absl::Seconds(1)) == absl::OkStatus());
+    const InstanceStatus status = *driver.Inspect(handle);
+    CHECK(status.phase == InstancePhase::kExited);
+    CHECK(status.exit_code == 137);
+  }
+  SECTION("destroying ends what runs, and its exit is told") {
+    ExitListener listener(driver);
+    REQUIRE(listener.watching());
+    const InstanceHandle handle = MustStart(driver, under_test.IgnoresStop("web-1"));
+    CHECK(driver.Destroy(handle) == absl::OkStatus());
+    CHECK(PhaseOf(driver, handle) == InstancePhase::kGone);
+    CHECK(listener.AwaitExit(handle));
+  }
+  SECTION("a log is given from its tail and followed until it ends") {
+    const InstanceHandle handle =
+        MustStart(driver, under_test.RunsUntilStopped("web-1", {"one", "two", "three"}));
+    std::vector<std::string> followed;
+    const absl::Status status = driver.FollowLog(handle, {.tail_lines_max = 10, .follow = true},
+                                                 std::stop_token(), [&](const LogLine& line) {
+                                                   followed.push_back(line.text);
+                                                   return followed.size() < 3;
+                                                 });
+    CHECK(status == absl::OkStatus());
+    CHECK(followed == std::vector<std::string>{"one", "two", "three"});
+    CHECK(*driver.TailLog(handle, 2) == std::vector<std::string>{"two", "three"});
+
+    CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
+    followed.clear();
+    CHECK(driver.FollowLog(handle, {.tail_lines_max = 1, .follow = true}, std::stop_token(),
+                           [&](const LogLine& line) {
+                             followed.push_back(line.text);
+                             return true;
+                           }) == absl::OkStatus());
+    CHECK(followed == std::vector<std::string>{"three"});
+  }
+  SECTION("whoever follows a log can stop at once") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {"one"}));
+    std::stop_source stop;
+    absl::Notification first_line;
+    absl::Notification returned;
+    absl::Status status = absl::UnknownError("not yet");
+    ThreadExecutor thread("follow");
+    thread.Post([&] {
+      status = driver.FollowLog(handle, {.tail_lines_max = 10, .follow = true}, stop.get_token(),
+                                [&](const LogLine&) {
+                                  first_line.Notify();
+                                  return true;
+                                });
+      returned.Notify();
+    });
+    CHECK(first_line.WaitForNotificationWithTimeout(absl::Seconds(30)));
+    stop.request_stop();
+    REQUIRE(returned.WaitForNotificationWithTimeout(absl::Seconds(30)));
+    CHECK(status == absl::OkStatus());
+  }
+  SECTION("a command runs inside a running instance only") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {}));
+    const absl::StatusOr<ExecResult> result = driver.Exec(handle, {"true"}, absl::Seconds(20));
+    REQUIRE(result.status() == absl::OkStatus());
+    CHECK(result->exit_code == 0);
+    CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
+    CHECK(driver.Exec(handle, {"true"}, absl::Seconds(20)).status().code() ==
+          absl::StatusCode::kFailedPrecondition);
+  }
+}
+
+}  // namespace berth::testing
