@@ -90,7 +90,7 @@ place: {}
         "s.yaml:3:10: metrics: \"yes\" is not one of true, false\n"
         "s.yaml:4:8: lease: \"2m\" is more than 1m\n"
         "s.yaml:5:12: peers[1]: is empty; write a text\n"
-        "s.yaml:6:12: log_level: \"infos\" is not one of debug, info; did you mean info?\n"
+        "s.yaml:6:12: log_level: \"infos\" is not one of debug, info\n"
         "s.yaml:7:10: podman.sokcet: unknown field; did you mean socket?\n"
         "s.yaml:8:8: place: region is missing");
 }

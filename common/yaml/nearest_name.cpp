@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 
@@ -13,20 +12,23 @@ constexpr size_t kEditsMax = 2;
 // Longer words are no misspelled names, and comparing them would cost their length squared.
 constexpr size_t kWordBytesMax = 64;
 
-// Levenshtein distance, one row of its table at a time.
+// Letters to insert, remove, replace or swap with their neighbour to make `to` of `from`.
 size_t Edits(absl::string_view from, absl::string_view to) {
-  std::vector<size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= from.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= to.size(); ++j) {
-      const size_t replaced = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+  // rows[i][j]: from the first i letters of `from` to the first j of `to`.
+  std::vector<std::vector<size_t>> rows(from.size() + 1, std::vector<size_t>(to.size() + 1));
+  for (size_t i = 0; i <= from.size(); ++i) {
+    for (size_t j = 0; j <= to.size(); ++j) {
+      if (i == 0 || j == 0) {
+        rows[i][j] = i + j;
+        continue;
+      }
+      const size_t replaced = rows[i - 1][j - 1] + (from[i - 1] == to[j - 1] ? 0 : 1);
+      rows[i][j] = std::min({replaced, rows[i - 1][j] + 1, rows[i][j - 1] + 1});
+      const bool swapped = i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
+      if (swapped) rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
     }
   }
-  return row[to.size()];
+  return rows[from.size()][to.size()];
 }
 
 }  // namespace
@@ -37,7 +39,7 @@ std::string NearestName(absl::string_view word, const std::vector<std::string>& 
   if (word.size() > kWordBytesMax) return nearest;
   for (const std::string& candidate : candidates) {
     const size_t edits = Edits(word, candidate);
-    if (edits < nearest_edits && edits < candidate.size()) {
+    if (edits < nearest_edits && 2 * edits <= candidate.size()) {
       nearest = candidate;
       nearest_edits = edits;
     }

@@ -107,6 +107,11 @@ class TreeBuilder : public YAML::EventHandler {
                 const std::string& value) override {
     RefuseAnchor(mark, anchor);
     RefuseTag(mark, tag);
+    // An escape can make what the text itself may not hold, and what ends a C string.
+    if (value.find('\0') != std::string::npos) {
+      findings_->Add(PlaceOf(mark), "", "holds a NUL character");
+      return Take({Node::Kind::kRefused, PlaceOf(mark), "", {}, {}});
+    }
     Take({Node::Kind::kScalar, PlaceOf(mark), value, {}, {}});
   }
 

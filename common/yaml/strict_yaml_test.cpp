@@ -88,6 +88,7 @@ TEST_CASE("what leads to surprises is refused with its place", "[yaml]") {
         "f.yaml:2:1: tab; indent with spaces, and write \\t in a quoted text");
   CHECK(Mistakes("a: \x01\n") == "f.yaml:1:4: control character 01");
   CHECK(Mistakes(absl::string_view("a: \0\n", 5)) == "f.yaml:1:4: control character 00");
+  CHECK(Mistakes("a: \"\\0\"\n") == "f.yaml:1:4: holds a NUL character");
   CHECK(Mistakes("\xef\xbb\xbf"
                  "a: 1\n") == "f.yaml:1:1: byte order mark; save the file as UTF-8 without one");
 }

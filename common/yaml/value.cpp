@@ -102,7 +102,7 @@ std::optional<size_t> Value::Choice(std::initializer_list<absl::string_view> wor
   if (!text.has_value()) return std::nullopt;
   const auto found = std::find(known.begin(), known.end(), *text);
   if (found != known.end()) return found - known.begin();
-  Refuse(absl::StrCat(Quoted(*text), " is not ", expected, DidYouMean(*text, known)));
+  Refuse(absl::StrCat(Quoted(*text), " is not ", expected));
   return std::nullopt;
 }
 
@@ -161,7 +161,9 @@ void Value::RefuseKind(absl::string_view expected) const {
   }
 }
 
-Fields::Fields(const Value& value) : value_(value), entries_(value.Entries(kFieldsMax)) {}
+Fields::Fields(std::optional<Value> value) : value_(std::move(value)) {
+  if (value_.has_value()) entries_ = value_->Entries(kFieldsMax);
+}
 
 std::optional<Value> Fields::Optional(absl::string_view name) {
   known_.emplace_back(name);
@@ -173,7 +175,9 @@ std::optional<Value> Fields::Optional(absl::string_view name) {
 
 std::optional<Value> Fields::Required(absl::string_view name) {
   std::optional<Value> field = Optional(name);
-  if (!field.has_value() && value_.IsMapping()) value_.Refuse(absl::StrCat(name, " is missing"));
+  if (!field.has_value() && value_.has_value() && value_->IsMapping()) {
+    value_->Refuse(absl::StrCat(name, " is missing"));
+  }
   return field;
 }
 

@@ -78,8 +78,9 @@ struct NamedValue {
 // The fields of a mapping, asked for by name; those never asked for are unknown ones.
 class Fields {
  public:
-  // A value that is no mapping is a finding and has no fields; none is then reported missing.
-  explicit Fields(const Value& value);
+  // A value that is no mapping is a finding and has no fields; none is then reported missing. So it
+  // is, without a finding, where there is no value: all fields are absent.
+  explicit Fields(std::optional<Value> value);
 
   // The field, or nothing where it is absent.
   std::optional<Value> Optional(absl::string_view name);
@@ -91,10 +92,11 @@ class Fields {
   // Adds a finding for each field that was never asked for, with the nearest name that was.
   void RefuseUnknown() const;
 
-  const Value& value() const { return value_; }
+  // The mapping; only where the constructor was given one.
+  const Value& value() const { return *value_; }
 
  private:
-  Value value_;
+  std::optional<Value> value_;
   std::vector<NamedValue> entries_;
   std::vector<std::string> known_;
   std::string own_prefix_;
