@@ -57,7 +57,7 @@ TEST_CASE("the key files hold what wg(8) reads and writes", "[crypto][machine-id
   const testing::TempDir dir;
   const std::string path = dir.File("wireguard.key");
   const std::string private_key =
-      *HexDecode("70076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ac177fba51db92c6a");
+      *HexDecode("70076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c6a");
   const std::string line = absl::Base64Escape(private_key);
   REQUIRE(WriteFileAtomically(path, line + GENERATE("", "\n"), 0600).ok());
   const MachineIdentity identity = Load(dir.path());

@@ -11,7 +11,7 @@ std::string Bytes(absl::string_view hex) { return HexDecode(hex).value(); }
 
 TEST_CASE("a sealing key is that of RFC 7748", "[crypto][sealed-box]") {
   const auto key = SealingKey::FromPrivateKey(
-      Bytes("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ac177fba51db92c2a"));
+      Bytes("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"));
   REQUIRE(key.ok());
   CHECK(HexEncode(key->public_key()) ==
         "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
