@@ -18,11 +18,13 @@ namespace {
 
 using google::protobuf::util::MessageDifferencer;
 
-std::string Testdata(const std::string& name) {
-  std::ifstream file("common/manifest/testdata/" + name);
+std::string Read(const std::string& path) {
+  std::ifstream file(path);
   REQUIRE(file);
   return (std::stringstream() << file.rdbuf()).str();
 }
+
+std::string Testdata(const std::string& name) { return Read("common/manifest/testdata/" + name); }
 
 // What is wrong with the manifest, all of it; empty where nothing is.
 std::string Mistakes(absl::string_view yaml) {
@@ -93,6 +95,12 @@ TEST_CASE("a manifest keeps its digest from one version of Berth to the next", "
   REQUIRE(manifest.ok());
   CHECK(ManifestDigest(*manifest) ==
         "a40f59b006549f458509ff18aaf8bdf192b2c4f1f58dd2f924bf3851f7d68ec8");
+}
+
+TEST_CASE("the example that comes with Berth is a manifest", "[manifest]") {
+  const auto manifest = ParseManifest(Read("k8s-free-deploy/examples/hello/berth.yaml"), "hello");
+  REQUIRE(manifest.status() == absl::OkStatus());
+  CHECK(manifest->processes().at("web").replicas() == 2);
 }
 
 TEST_CASE("a short manifest has every default", "[manifest]") {
