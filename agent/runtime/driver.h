@@ -19,9 +19,8 @@ namespace berth {
 // The longest any call of a driver takes, unless its own comment names another limit. Stop takes
 // its grace on top.
 inline constexpr absl::Duration kDriverCallMax = absl::Seconds(60);
-// The longest a pull takes, and the longest it may show no progress.
+// The longest a pull takes.
 inline constexpr absl::Duration kImagePullMax = absl::Minutes(30);
-inline constexpr absl::Duration kImagePullStallMax = absl::Minutes(2);
 // What is kept of an instance's log on the host, and of one line of it. What is longer is cut.
 inline constexpr int64_t kLogBytesMax = int64_t{16} << 20;
 inline constexpr size_t kLogLineBytesMax = size_t{64} << 10;

@@ -71,6 +71,11 @@ class ExitListener {
   // What WatchExits returned once it was asked to stop.
   absl::Status Stop() {
     stop_.request_stop();
+    return Result();
+  }
+
+  // What WatchExits returned by itself.
+  absl::Status Result() {
     absl::MutexLock lock(&mutex_);
     mutex_.AwaitWithTimeout(absl::Condition(&ended_), kWaitMax);
     return result_;
