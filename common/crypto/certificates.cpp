@@ -35,7 +35,7 @@ using Extension = std::unique_ptr<X509_EXTENSION, FreeWith<X509_EXTENSION_free>>
 using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 using Names = std::unique_ptr<GENERAL_NAMES, FreeWith<GENERAL_NAMES_free>>;
 
-constexpr long kDaySeconds = 24 * 60 * 60;
+constexpr long kDaySeconds = 24L * 60 * 60;
 constexpr int kAuthorityDays = 20 * 365;
 constexpr int kSerialBits = 127;  // Positive, and within the 20 bytes that RFC 5280 allows.
 constexpr char kAuthorityName[] = "Berth platform CA";

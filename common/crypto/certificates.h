@@ -16,7 +16,7 @@ namespace berth {
 // Every certificate is valid from a day before it was made, for clocks that are behind.
 
 // The largest PEM text that is looked at, and the most names of one certificate.
-inline constexpr size_t kCertificatePemSizeMax = 16 * 1024;
+inline constexpr size_t kCertificatePemSizeMax = size_t{16} * 1024;
 inline constexpr size_t kCertificateNamesMax = 64;
 
 // The platform's own certificate authority, which signs the server certificates of services and

@@ -33,7 +33,7 @@ using Owned = std::unique_ptr<T, Free>;
 
 constexpr char kBegin[] = "-----BEGIN CERTIFICATE-----\n";
 constexpr char kEnd[] = "-----END CERTIFICATE-----\n";
-constexpr long kDaySeconds = 24 * 60 * 60;
+constexpr long kDaySeconds = 24L * 60 * 60;
 constexpr long kYearSeconds = 365 * kDaySeconds;
 
 Owned<X509> Read(const std::string& pem) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/aead.h"
@@ -52,7 +53,7 @@ absl::StatusOr<KeyRing> KeyRing::LoadOrCreate(std::string path) {
   if (absl::IsNotFound(loaded)) {
     std::vector<Key> keys;
     keys.push_back(NewKey());
-    const absl::Status created = CreateFileAtomically(ring.path_, Format(keys).view(), 0600);
+    absl::Status created = CreateFileAtomically(ring.path_, Format(keys).view(), 0600);
     if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
     loaded = ring.Reload();
   }
@@ -118,7 +119,7 @@ absl::Status KeyRing::Reload() {
 std::string KeyRing::Wrap(const SecretBytes& data_key, absl::string_view associated_data) const {
   const Key& key = keys_.back();
   const std::string prefix =
-      absl::StrCat(std::string(1, kWrappedVersion), HexDecode(key.id).value());
+      absl::StrCat(std::string(1, kWrappedVersion), absl::HexStringToBytes(key.id));
   return absl::StrCat(prefix, Encrypt(key.bytes, data_key.view(), Bind(prefix, associated_data)));
 }
 

@@ -52,7 +52,7 @@ absl::StatusOr<SecretBytes> ReadKey(const std::string& path) {
 absl::StatusOr<SecretBytes> ReadOrCreateKey(const std::string& path, SecretBytes fresh) {
   absl::StatusOr<SecretBytes> key = ReadKey(path);
   if (!absl::IsNotFound(key.status())) return key;
-  const absl::Status created = CreateFileAtomically(path, FormatKey(fresh).view(), 0600);
+  absl::Status created = CreateFileAtomically(path, FormatKey(fresh).view(), 0600);
   if (created.ok()) return fresh;
   // Another process of this machine was faster: its key is the machine's.
   if (absl::IsAlreadyExists(created)) return ReadKey(path);
