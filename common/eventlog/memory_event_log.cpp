@@ -1,0 +1,147 @@
+#include "common/eventlog/memory_event_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/check/check.h"
+#include "common/eventlog/read_limit.h"
+#include "common/status/status_macros.h"
+
+namespace berth {
+
+void MemoryDatabase::FailNextAppend(AppendFailure failure) {
+  absl::MutexLock lock(&mutex_);
+  append_failures_.push_back(failure);
+}
+
+void MemoryDatabase::Disconnect() {
+  absl::MutexLock lock(&mutex_);
+  connected_ = false;
+}
+
+void MemoryDatabase::Reconnect() {
+  absl::MutexLock lock(&mutex_);
+  connected_ = true;
+}
+
+absl::Status MemoryDatabase::Reached() const {
+  if (connected_) return absl::OkStatus();
+  return absl::UnavailableError("the database cannot be reached");
+}
+
+MemoryEventLog::MemoryEventLog(std::shared_ptr<MemoryDatabase> database, std::string stream)
+    : database_(std::move(database)), stream_(std::move(stream)) {}
+
+MemoryEventLog::~MemoryEventLog() {
+  if (!token_.has_value()) return;
+  absl::MutexLock lock(&database_->mutex_);
+  MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  // Cut off, a process cannot give its lease back: it runs to its end.
+  if (database_->connected_ && stream.token == *token_) {
+    stream.lease_ends = -absl::InfiniteDuration();
+  }
+}
+
+absl::Status MemoryEventLog::TakeLease(absl::string_view holder, absl::Duration duration) {
+  absl::MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  if (token_.has_value() && *token_ != stream.token) {
+    token_.reset();
+    return absl::AbortedError(
+        absl::StrCat("the lease of stream ", stream_, " was lost to ", stream.holder));
+  }
+  const absl::Duration now = database_->clock_->Monotonic();
+  if (!token_.has_value()) {
+    if (now < stream.lease_ends) {
+      return absl::UnavailableError(
+          absl::StrCat("stream ", stream_, " is held by ", stream.holder));
+    }
+    token_ = ++stream.token;
+  }
+  stream.holder = std::string(holder);
+  stream.lease_ends = now + duration;
+  return absl::OkStatus();
+}
+
+absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecord> records,
+                                    absl::Span<const RowChange> rows) {
+  using Failure = MemoryDatabase::AppendFailure;
+  absl::MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  if (!token_.has_value() || *token_ != stream.token ||
+      database_->clock_->Monotonic() >= stream.lease_ends) {
+    return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
+  }
+  if (after != stream.records.size()) {
+    return absl::AbortedError(absl::StrCat("stream ", stream_, " is at position ",
+                                           stream.records.size(), ", not ", after));
+  }
+  std::optional<Failure> failure;
+  if (!database_->append_failures_.empty()) {
+    failure = database_->append_failures_.front();
+    database_->append_failures_.pop_front();
+  }
+  if (failure == Failure::kDiskFull) {
+    return absl::ResourceExhaustedError("the database's disk is full");
+  }
+  if (failure == Failure::kLostBeforeStored) {
+    return absl::UnavailableError("the connection to the database was lost");
+  }
+  for (const StoredRecord& record : records) {
+    BERTH_CHECK(record.position == stream.records.size() + 1);
+    stream.records.push_back(record);
+  }
+  for (const RowChange& row : rows) {
+    if (row.value.has_value()) {
+      stream.rows[row.key] = *row.value;
+    } else {
+      stream.rows.erase(row.key);
+    }
+  }
+  if (failure == Failure::kLostAfterStored) {
+    return absl::UnavailableError("the connection to the database was lost");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<StoredRecord>> MemoryEventLog::Read(uint64_t after, size_t count_max) {
+  absl::MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  const std::vector<StoredRecord>& stored = database_->streams_[stream_].records;
+  std::vector<StoredRecord> records;
+  size_t bytes = 0;
+  for (size_t i = std::min<size_t>(after, stored.size());
+       i < stored.size() && records.size() < count_max && bytes < kReadBytesMax; ++i) {
+    bytes += stored[i].bytes.size();
+    records.push_back(stored[i]);
+  }
+  return records;
+}
+
+absl::StatusOr<std::optional<std::string>> MemoryEventLog::GetRow(absl::string_view key) {
+  absl::MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  const std::map<std::string, std::string>& rows = database_->streams_[stream_].rows;
+  const auto row = rows.find(std::string(key));
+  if (row == rows.end()) return std::optional<std::string>();
+  return std::optional<std::string>(row->second);
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MemoryEventLog::ListRows(
+    absl::string_view prefix) {
+  absl::MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  const std::map<std::string, std::string>& rows = database_->streams_[stream_].rows;
+  std::vector<std::pair<std::string, std::string>> found;
+  for (auto row = rows.lower_bound(std::string(prefix));
+       row != rows.end() && absl::StartsWith(row->first, prefix); ++row) {
+    found.push_back(*row);
+  }
+  return found;
+}
+
+}  // namespace berth
