@@ -1,0 +1,538 @@
+#include "agent/agent.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/time/time.h"
+#include "common/check/check.h"
+#include "common/ids/names.h"
+#include "common/log/log.h"
+
+namespace berth::agent {
+namespace {
+
+using scheduler::v1::Assignment;
+using scheduler::v1::InstanceReport;
+using scheduler::v1::Phase;
+
+constexpr char kInstancePrefix[] = "instance/";
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  google::protobuf::Timestamp timestamp;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  timestamp.set_seconds(seconds);
+  timestamp.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  return timestamp;
+}
+
+std::string AddressText(const std::string& bytes) {
+  char text[INET6_ADDRSTRLEN];
+  if (bytes.size() != sizeof(in6_addr) ||
+      inet_ntop(AF_INET6, bytes.data(), text, sizeof(text)) == nullptr) {
+    return "";
+  }
+  return text;
+}
+
+// The port of that name, or 0: a manifest with a check of a port it lacks is refused long before.
+uint16_t PortOf(const Assignment& assignment, const std::string& name) {
+  const auto found = assignment.process().ports().find(name);
+  return found == assignment.process().ports().end() ? uint16_t{0}
+                                                     : static_cast<uint16_t>(found->second.port());
+}
+
+std::optional<Check> ReadyCheckOf(const Assignment& assignment) {
+  const config::v1::Probe& ready = assignment.process().ready();
+  switch (ready.check_case()) {
+    case config::v1::Probe::kTcp:
+      return TcpCheck{PortOf(assignment, ready.tcp().port())};
+    case config::v1::Probe::kHttp:
+      return HttpCheck{PortOf(assignment, ready.http().port()),
+                       ready.http().path(),
+                       {ready.http().expect().begin(), ready.http().expect().end()}};
+    case config::v1::Probe::kExec:
+      return ExecCheck{{ready.exec().command().begin(), ready.exec().command().end()}};
+    case config::v1::Probe::CHECK_NOT_SET:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+ProbePolicy PolicyOf(const Assignment& assignment) {
+  const config::v1::Probe& ready = assignment.process().ready();
+  ProbePolicy policy;
+  if (ready.has_interval()) policy.interval = ToDuration(ready.interval());
+  if (ready.has_timeout()) policy.timeout = ToDuration(ready.timeout());
+  if (ready.successes() > 0) policy.successes_needed = static_cast<int>(ready.successes());
+  if (ready.failures() > 0) policy.failures_needed = static_cast<int>(ready.failures());
+  // How long a new release may take is the rollout's deadline, which the scheduler keeps.
+  policy.start_max = absl::InfiniteDuration();
+  return policy;
+}
+
+std::string ExitReason(const InstanceStatus& status, const Assignment& assignment) {
+  if (!status.error.empty()) return absl::StrCat("could not be started: ", status.error);
+  if (status.oom_killed) {
+    return absl::StrCat("was killed: it used more than its ",
+                        assignment.process().resources().memory_bytes() >> 20,
+                        " MiB of memory");
+  }
+  if (status.exit_code.has_value()) {
+    return absl::StrCat("exited by itself with code ", *status.exit_code);
+  }
+  return "ended by itself";
+}
+
+}  // namespace
+
+InstanceSpec SpecOf(const Assignment& assignment, const std::string& network) {
+  const config::v1::Process& process = assignment.process();
+  InstanceSpec spec;
+  spec.instance_id = assignment.instance();
+  spec.attempt = assignment.attempt();
+  spec.image = assignment.image();
+  spec.command.assign(process.command().begin(), process.command().end());
+  spec.env.insert(process.env().begin(), process.env().end());
+  spec.env["BERTH_INSTANCE"] = assignment.instance();
+  spec.env["BERTH_RELEASE"] = absl::StrCat(assignment.release());
+  spec.cpu_milli = 0;  // Soft: a share of the CPU is promised, never a limit set.
+  spec.memory_bytes_max = static_cast<int64_t>(process.resources().memory_bytes());
+  spec.network = network;
+  spec.ipv6_address = AddressText(assignment.address());
+  spec.user = process.user();
+  spec.read_only_root = process.read_only_root();
+  if (!process.stop().signal().empty()) spec.stop_signal = process.stop().signal();
+  if (process.stop().has_grace()) spec.stop_grace = ToDuration(process.stop().grace());
+  spec.labels["environment"] = ToString(assignment.environment());
+  spec.labels["release"] = absl::StrCat(assignment.release());
+  return spec;
+}
+
+void Agent::Start(const WatchClient& desired) {
+  WatchClient::Update everything;
+  for (const auto& [key, value] : desired.entries()) everything.keys.push_back(key);
+  everything.revision = desired.revision();
+  if (desired.revision().has_value()) DesiredChanged(desired, everything);
+  ListInstances();
+  CollectFacts();
+  ReportPeriodically();
+}
+
+Executor* Agent::WorkerOf(const std::string& instance) const {
+  return with_.workers[absl::Hash<std::string>{}(instance) % with_.workers.size()];
+}
+
+void Agent::DesiredChanged(const WatchClient& client, const WatchClient::Update& update) {
+  if (!update.revision.has_value()) return;
+  if (!update.keys.empty()) {
+    if (absl::Status status = with_.cache->Store(client); !status.ok()) {
+      // Not applied, so it is not reported as such; the next change tries again.
+      LogError("what is desired could not be stored", {{"why", status.message()}});
+      return;
+    }
+  }
+  for (const std::string& key : update.keys) {
+    absl::string_view instance = key;
+    if (!absl::ConsumePrefix(&instance, kInstancePrefix)) continue;
+    const auto entry = client.entries().find(key);
+    Assignment assignment;
+    if (entry == client.entries().end()) {
+      desired_.erase(std::string(instance));
+    } else if (assignment.ParseFromString(entry->second)) {
+      desired_[std::string(instance)] = std::move(assignment);
+    } else {
+      LogError("an assignment cannot be read", {{"instance", instance}});
+    }
+  }
+  desired_known_ = true;
+  applied_ = *update.revision;
+  if (!update.keys.empty()) ReportSoon();
+  Reconcile();
+}
+
+void Agent::ListInstances() {
+  with_.workers.front()->Post([this] {
+    absl::StatusOr<std::vector<InstanceRecord>> records = with_.driver->List();
+    with_.loop->Post([this, records = std::move(records)] {
+      if (!records.ok()) {
+        LogWarning("the driver cannot list what runs", {{"why", records.status().message()}});
+        with_.loop->PostAfter(kRetryDelay, [this] { ListInstances(); });
+        return;
+      }
+      Adopt(*records);
+    });
+  });
+}
+
+void Agent::Adopt(const std::vector<InstanceRecord>& records) {
+  listed_ = true;
+  for (const InstanceRecord& record : records) {
+    const auto known = local_.find(record.instance_id);
+    if (known != local_.end()) {
+      if (known->second.observed.busy || known->second.observed.attempt != record.attempt) continue;
+      // An exit that nobody told of.
+      if (known->second.observed.phase == InstancePhase::kRunning &&
+          record.status.phase == InstancePhase::kExited) {
+        InspectExit(record.instance_id);
+      }
+      continue;
+    }
+    Local& local = local_[record.instance_id];
+    local.observed.attempt = record.attempt;
+    local.observed.phase = record.status.phase;
+    local.observed.handle = record.handle;
+    local.report.set_instance(record.instance_id);
+    local.report.set_attempt(static_cast<uint32_t>(record.attempt));
+    if (record.status.started_at.has_value()) {
+      *local.report.mutable_start_time() = ToTimestamp(*record.status.started_at);
+    }
+    if (record.status.phase == InstancePhase::kRunning) {
+      LogInfo("adopted a running instance",
+              {{"instance", record.instance_id}, {"attempt", record.attempt}});
+      local.health_unknown = true;
+      Running(record.instance_id);
+    } else if (record.status.phase == InstancePhase::kExited) {
+      InspectExit(record.instance_id);
+    }
+  }
+  Reconcile();
+}
+
+void Agent::Reconcile() {
+  if (!desired_known_ || !listed_) return;
+  std::map<std::string, Observed> observed;
+  for (const auto& [instance, local] : local_) observed[instance] = local.observed;
+  for (const Action& action : agent::Reconcile(desired_, observed)) {
+    std::visit([this](const auto& one) { Begin(one); }, action);
+  }
+  // What should stop and is not there has stopped.
+  for (const auto& [instance, assignment] : desired_) {
+    if (assignment.intent() != scheduler::v1::INTENT_STOP) continue;
+    Local& local = local_[instance];
+    if (local.observed.busy || local.report.phase() == scheduler::v1::PHASE_STOPPED ||
+        local.observed.phase == InstancePhase::kRunning) {
+      continue;
+    }
+    if (local.report.instance().empty()) {
+      local.observed.attempt = assignment.attempt();
+      local.report.set_instance(instance);
+      local.report.set_attempt(assignment.attempt());
+    }
+    SetPhase(instance, scheduler::v1::PHASE_STOPPED, "");
+  }
+}
+
+void Agent::Begin(const StartInstance& action) {
+  const Assignment& assignment = action.assignment;
+  const std::string& instance = assignment.instance();
+  Local& local = local_[instance];
+  local = Local();
+  local.observed.attempt = assignment.attempt();
+  local.observed.busy = true;
+  local.report.set_instance(instance);
+  local.report.set_attempt(assignment.attempt());
+  SetPhase(instance, scheduler::v1::PHASE_PULLING, "");
+  LogInfo("starting an instance", {{"instance", instance},
+                                   {"attempt", assignment.attempt()},
+                                   {"image", assignment.image()}});
+  WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)] {
+    const absl::Status image = with_.driver->EnsureImage({spec.image});
+    if (!image.ok()) {
+      with_.loop->Post([this, assignment, image] { Started(assignment, image); });
+      return;
+    }
+    with_.loop->Post([this, assignment] {
+      SetPhase(assignment.instance(), scheduler::v1::PHASE_STARTING, "");
+    });
+    absl::StatusOr<InstanceHandle> handle = with_.driver->Start(spec);
+    with_.loop->Post([this, assignment, handle = std::move(handle)] {
+      Started(assignment, handle);
+    });
+  });
+}
+
+void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceHandle>& handle) {
+  const std::string& instance = assignment.instance();
+  Local& local = local_.at(instance);
+  local.observed.busy = false;
+  if (handle.ok()) {
+    local.observed.handle = *handle;
+    local.observed.phase = InstancePhase::kRunning;
+    *local.report.mutable_start_time() = ToTimestamp(with_.clock->Now());
+    Running(instance);
+  } else if (absl::IsUnavailable(handle.status())) {
+    // The runtime's or the registry's trouble, not the instance's: the same attempt, again.
+    SetPhase(instance, scheduler::v1::PHASE_STARTING, std::string(handle.status().message()));
+    local.observed.phase = InstancePhase::kCreated;
+    with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
+    return;
+  } else {
+    local.observed.start_failed = true;
+    local.observed.phase = InstancePhase::kGone;
+    Failed(instance, std::string(handle.status().message()), std::nullopt, {});
+  }
+  Reconcile();
+}
+
+// A running instance: ready at once where it has no check, otherwise once that passes.
+void Agent::Running(const std::string& instance) {
+  Local& local = local_.at(instance);
+  const auto assignment = desired_.find(instance);
+  std::optional<Check> check;
+  if (assignment != desired_.end()) check = ReadyCheckOf(assignment->second);
+  if (!check.has_value()) {
+    local.health_unknown = false;
+    SetPhase(instance, scheduler::v1::PHASE_READY, "");
+    return;
+  }
+  local.probe.emplace(PolicyOf(assignment->second), with_.clock->Monotonic());
+  if (!local.health_unknown) SetPhase(instance, scheduler::v1::PHASE_STARTING, "");
+  ScheduleCheck(instance);
+}
+
+void Agent::ScheduleCheck(const std::string& instance) {
+  Local& local = local_.at(instance);
+  const std::optional<absl::Duration> next = local.probe->NextCheckAt();
+  if (!next.has_value()) return;
+  const int64_t attempt = local.observed.attempt;
+  const absl::Duration delay = std::max(absl::ZeroDuration(), *next - with_.clock->Monotonic());
+  auto run = [this, instance, attempt] {
+    const auto found = local_.find(instance);
+    if (found == local_.end() || found->second.observed.attempt != attempt ||
+        found->second.observed.phase != InstancePhase::kRunning ||
+        !found->second.probe.has_value()) {
+      return;
+    }
+    RunCheck(instance);
+  };
+  if (delay == absl::ZeroDuration()) {
+    with_.loop->Post(run);
+  } else {
+    with_.loop->PostAfter(delay, run);
+  }
+}
+
+void Agent::RunCheck(const std::string& instance) {
+  Local& local = local_.at(instance);
+  const auto assignment = desired_.find(instance);
+  if (assignment == desired_.end() || local.observed.busy) return;
+  const std::optional<Check> check = ReadyCheckOf(assignment->second);
+  if (!check.has_value()) return;
+  local.probe->BeginCheck();
+  CheckRequest request{*check, AddressText(assignment->second.address()), local.observed.handle,
+                       PolicyOf(assignment->second).timeout};
+  WorkerOf(instance)->Post([this, instance, attempt = local.observed.attempt,
+                            request = std::move(request)] {
+    const CheckResult result = with_.run_check(request);
+    with_.loop->Post([this, instance, attempt, result] { CheckDone(instance, attempt, result); });
+  });
+}
+
+void Agent::CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result) {
+  const auto found = local_.find(instance);
+  if (found == local_.end() || found->second.observed.attempt != attempt ||
+      found->second.observed.phase != InstancePhase::kRunning ||
+      !found->second.probe.has_value()) {
+    return;
+  }
+  Local& local = found->second;
+  local.probe->RecordCheck(result, with_.clock->Monotonic());
+  switch (local.probe->health()) {
+    case Health::kReady:
+      local.health_unknown = false;
+      SetPhase(instance, scheduler::v1::PHASE_READY, "");
+      break;
+    case Health::kStarting:
+      if (!local.health_unknown) {
+        SetPhase(instance, scheduler::v1::PHASE_STARTING, local.probe->detail());
+      }
+      break;
+    case Health::kUnready:
+      local.health_unknown = false;
+      SetPhase(instance, scheduler::v1::PHASE_UNREADY, local.probe->detail());
+      break;
+  }
+  ScheduleCheck(instance);
+}
+
+void Agent::Begin(const StopInstance& action) {
+  Local& local = local_.at(action.instance);
+  local.observed.busy = true;
+  local.probe.reset();
+  const config::v1::Stop& stop = action.assignment.process().stop();
+  const absl::Duration grace =
+      stop.has_grace() ? ToDuration(stop.grace()) : InstanceSpec().stop_grace;
+  LogInfo("stopping an instance", {{"instance", action.instance}});
+  WorkerOf(action.instance)->Post([this, action, grace] {
+    const absl::Status status = with_.driver->Stop(action.handle, grace);
+    with_.loop->Post([this, instance = action.instance, status] {
+      Local& stopped = local_.at(instance);
+      stopped.observed.busy = false;
+      if (!status.ok()) {
+        LogWarning("an instance could not be stopped and is tried again",
+                   {{"instance", instance}, {"why", status.message()}});
+        with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
+        return;
+      }
+      stopped.observed.phase = InstancePhase::kExited;
+      Reconcile();
+    });
+  });
+}
+
+void Agent::Begin(const DestroyInstance& action) {
+  Local& local = local_.at(action.instance);
+  if (local.observed.handle.value.empty()) {
+    // Never came to be: nothing of it is left.
+    local_.erase(action.instance);
+    return;
+  }
+  local.observed.busy = true;
+  local.probe.reset();
+  WorkerOf(action.instance)->Post([this, action] {
+    const absl::Status status = with_.driver->Destroy(action.handle);
+    with_.loop->Post([this, instance = action.instance, status] {
+      if (status.ok()) {
+        local_.erase(instance);
+        Reconcile();
+        return;
+      }
+      local_.at(instance).observed.busy = false;
+      LogWarning("an instance could not be removed and is tried again",
+                 {{"instance", instance}, {"why", status.message()}});
+      with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
+    });
+  });
+}
+
+void Agent::InstanceExited(const std::string& instance) {
+  const auto found = local_.find(instance);
+  // While an action is under way, its own end says what came of it.
+  if (found == local_.end() || found->second.observed.busy) return;
+  if (found->second.observed.phase == InstancePhase::kRunning) InspectExit(instance);
+}
+
+void Agent::InspectExit(const std::string& instance) {
+  Local& local = local_.at(instance);
+  WorkerOf(instance)->Post([this, instance, attempt = local.observed.attempt,
+                            handle = local.observed.handle] {
+    absl::StatusOr<InstanceStatus> status = with_.driver->Inspect(handle);
+    if (status.ok() && status->phase == InstancePhase::kRunning) return;
+    std::vector<std::string> log_tail;
+    if (auto lines = with_.driver->TailLog(handle, kLogTailLines); lines.ok()) {
+      log_tail = *std::move(lines);
+    }
+    with_.loop->Post([this, instance, attempt, status, log_tail] {
+      const auto found = local_.find(instance);
+      if (found == local_.end() || found->second.observed.attempt != attempt ||
+          found->second.observed.busy) {
+        return;
+      }
+      if (!status.ok()) {
+        with_.loop->PostAfter(kRetryDelay, [this, instance] {
+          if (local_.contains(instance)) InspectExit(instance);
+        });
+        return;
+      }
+      found->second.observed.phase = InstancePhase::kExited;
+      const auto assignment = desired_.find(instance);
+      if (assignment == desired_.end() ||
+          assignment->second.intent() == scheduler::v1::INTENT_STOP) {
+        Reconcile();
+        return;
+      }
+      Failed(instance, ExitReason(*status, assignment->second), status->exit_code, log_tail);
+      Reconcile();
+    });
+  });
+}
+
+void Agent::Failed(const std::string& instance, const std::string& reason,
+                   std::optional<int> exit_code, std::vector<std::string> log_tail) {
+  Local& local = local_.at(instance);
+  local.probe.reset();
+  local.health_unknown = false;
+  if (exit_code.has_value()) local.report.set_exit_code(*exit_code);
+  *local.report.mutable_log_tail() = {log_tail.begin(), log_tail.end()};
+  LogWarning("an instance failed", {{"instance", instance}, {"why", reason}});
+  SetPhase(instance, scheduler::v1::PHASE_FAILED, reason);
+}
+
+void Agent::SetPhase(const std::string& instance, Phase phase, const std::string& reason) {
+  InstanceReport& report = local_.at(instance).report;
+  if (report.phase() == phase && report.reason() == reason) return;
+  report.set_phase(phase);
+  report.set_reason(reason);
+  ReportSoon();
+}
+
+std::optional<InstanceHandle> Agent::HandleOf(const std::string& instance) const {
+  const auto found = local_.find(instance);
+  if (found == local_.end() || found->second.observed.handle.value.empty()) return std::nullopt;
+  return found->second.observed.handle;
+}
+
+void Agent::CollectFacts() {
+  with_.workers.back()->Post([this] {
+    scheduler::v1::HostFacts facts = with_.collect_facts();
+    with_.loop->Post([this, facts = std::move(facts)] {
+      const bool changed = !facts_known_ || facts.SerializeAsString() != facts_.SerializeAsString();
+      facts_ = facts;
+      facts_known_ = true;
+      if (changed) {
+        report_due_ = true;
+        SendReport();
+      }
+      with_.loop->PostAfter(kFactsInterval, [this] { CollectFacts(); });
+    });
+  });
+}
+
+void Agent::ReportSoon() {
+  if (std::exchange(report_due_, true) || report_sending_) return;
+  // After the step that brought the change, and whatever else it changes.
+  with_.loop->Post([this] { SendReport(); });
+}
+
+void Agent::SendReport() {
+  // Without its facts a host could be taken for one that has nothing.
+  if (!facts_known_ || report_sending_) return;
+  report_due_ = false;
+  report_sending_ = true;
+  scheduler::v1::ReportRequest report;
+  *report.mutable_applied() = applied_;
+  *report.mutable_facts() = facts_;
+  for (const auto& [instance, local] : local_) {
+    if (local.health_unknown || local.report.phase() == scheduler::v1::PHASE_UNSPECIFIED) continue;
+    *report.add_instances() = local.report;
+  }
+  with_.send_report(report, [this](absl::Status status) {
+    with_.loop->Post([this, status] {
+      report_sending_ = false;
+      // The next one says everything anew; after an error it waits for its time.
+      if (status.ok() && report_due_) SendReport();
+      if (!status.ok()) {
+        report_due_ = false;
+        with_.loop->PostAfter(kRetryDelay, [this] { ReportSoon(); });
+      }
+    });
+  });
+}
+
+void Agent::ReportPeriodically() {
+  SendReport();
+  with_.loop->PostAfter(kReportInterval, [this] { ReportPeriodically(); });
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/desired_cache.h"
+#include "agent/health/probe.h"
+#include "agent/reconcile.h"
+#include "agent/runtime/driver.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/clock/clock.h"
+#include "common/executor/executor.h"
+#include "common/watch/watch_client.h"
+
+namespace berth::agent {
+
+// One check of an instance, to be run off the loop.
+struct CheckRequest {
+  Check check;
+  std::string address;  // IPv6, as text.
+  InstanceHandle handle;
+  absl::Duration timeout;
+};
+
+// What an agent stands on. Everything outlives it; the executors are stopped before it is destroyed.
+struct Dependencies {
+  Driver* driver;
+  Executor* loop;
+  // Run what blocks: driver calls, checks. Actions about one instance run on one of them.
+  std::vector<Executor*> workers;
+  const Clock* clock;
+  const DesiredCache* cache;
+  std::string network;  // What instances are attached to.
+  std::function<CheckResult(const CheckRequest&)> run_check;
+  // Run on a worker: what the host is and has.
+  std::function<scheduler::v1::HostFacts()> collect_facts;
+  // Sends a report; `done` runs on any thread.
+  std::function<void(const scheduler::v1::ReportRequest&, std::function<void(absl::Status)> done)>
+      send_report;
+};
+
+// The agent's loop: desired (watch) and observed (driver) → ordered actions → act → report.
+//
+// Idempotent and restart-safe: it adopts what runs and restarts nothing, and it does so from its
+// cache while the control plane is away. Being cut off is never a reason to stop anything. Every
+// function is called on the loop.
+class Agent {
+ public:
+  static constexpr absl::Duration kReportInterval = absl::Seconds(5);
+  static constexpr absl::Duration kFactsInterval = absl::Seconds(5);
+  static constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+  static constexpr int kLogTailLines = 20;
+
+  explicit Agent(Dependencies dependencies) : with_(std::move(dependencies)) {}
+
+  // Takes up what the cache says is desired and what the driver says runs. `desired` is the cache's
+  // content.
+  void Start(const WatchClient& desired);
+
+  // The watch brought news.
+  void DesiredChanged(const WatchClient& client, const WatchClient::Update& update);
+
+  // The driver's watch for exits began: what exited before was not told.
+  void ExitsWatched() { ListInstances(); }
+  void InstanceExited(const std::string& instance);
+
+  // To read an instance's log with; nullopt: it does not exist here.
+  std::optional<InstanceHandle> HandleOf(const std::string& instance) const;
+
+ private:
+  struct Local {
+    Observed observed;
+    scheduler::v1::InstanceReport report;
+    std::optional<Probe> probe;
+    // Taken over from an earlier agent and not checked yet: nothing is said of its health until it
+    // is known, so that adopting makes nobody believe that it became unready.
+    bool health_unknown = false;
+  };
+
+  void ListInstances();
+  void Adopt(const std::vector<InstanceRecord>& records);
+  void Reconcile();
+  void Begin(const StartInstance& action);
+  void Begin(const StopInstance& action);
+  void Begin(const DestroyInstance& action);
+  void Started(const scheduler::v1::Assignment& assignment,
+               const absl::StatusOr<InstanceHandle>& handle);
+  void Running(const std::string& instance);
+  void SetPhase(const std::string& instance, scheduler::v1::Phase phase,
+                const std::string& reason);
+  void Failed(const std::string& instance, const std::string& reason,
+              std::optional<int> exit_code, std::vector<std::string> log_tail);
+  void InspectExit(const std::string& instance);
+  void ScheduleCheck(const std::string& instance);
+  void RunCheck(const std::string& instance);
+  void CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result);
+  void CollectFacts();
+  void ReportSoon();
+  void SendReport();
+  void ReportPeriodically();
+  Executor* WorkerOf(const std::string& instance) const;
+
+  const Dependencies with_;
+  std::map<std::string, scheduler::v1::Assignment> desired_;
+  bool desired_known_ = false;  // From the cache or the watch: nothing is destroyed before.
+  bool listed_ = false;         // Nothing is started before what runs is known.
+  watch::v1::Revision applied_;
+  std::map<std::string, Local> local_;
+  scheduler::v1::HostFacts facts_;
+  bool facts_known_ = false;
+  bool report_due_ = false;      // Something changed since the last report was made.
+  bool report_sending_ = false;
+};
+
+// The spec with which a driver runs an assignment.
+InstanceSpec SpecOf(const scheduler::v1::Assignment& assignment, const std::string& network);
+
+}  // namespace berth::agent

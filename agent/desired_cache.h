@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/watch/watch_client.h"
+
+namespace berth::agent {
+
+// What the host should run, as last heard, on disk: with the control plane away, also across a
+// restart or a reboot, everything runs on from here. Holds nothing secret.
+class DesiredCache {
+ public:
+  explicit DesiredCache(std::string path) : path_(std::move(path)) {}
+
+  // What was stored last; an empty client where nothing was. kDataLoss: the file cannot be read.
+  absl::StatusOr<WatchClient> Load() const;
+
+  // Replaces what is stored; durable when it returns.
+  absl::Status Store(const WatchClient& client) const;
+
+ private:
+  const std::string path_;
+};
+
+}  // namespace berth::agent

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/check/check.h"
+#include "common/eventlog/decision.h"
+#include "common/eventlog/log_writer.h"
+
+namespace berth {
+
+// A key of a topic that an event may have changed.
+using TopicKey = std::pair<std::string, std::string>;
+
+// A pure State over an event log: LogWriter with the types of one service.
+//
+// State is a value with
+//   using Event = …;                                  the service's Event message, one oneof
+//   void Apply(const Event&);                         total
+//   void Touched(const Event&, std::set<TopicKey>*) const;   after Apply: what a watch may show anew
+//   std::optional<std::string> View(const TopicKey&) const;  nullopt: gone
+//   TopicEntries Entries(const std::string& topic) const;
+// and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
+// or logging inside.
+//
+// Threads are as LogWriter says: calls from anywhere, callbacks on the executor.
+template <typename State>
+class EventSourced : private StateMachine {
+ public:
+  using Event = typename State::Event;
+
+  // What the service does about news; called on the executor. Either may be empty.
+  struct Observer {
+    // The state was loaded, as of `position`.
+    std::function<void(const State&, uint64_t position)> loaded;
+    // The record at `position` is durable; these are its events, never none.
+    std::function<void(const State&, const std::vector<Event>&, uint64_t position)> published;
+  };
+
+  EventSourced(std::string stream, LogWriter::Limits limits, EventLog* log, Executor* executor,
+               const Clock* clock, IdSource* ids, Observer observer = {})
+      : observer_(std::move(observer)),
+        writer_(std::move(stream), limits, log, this, executor, clock, ids) {}
+
+  void Start(std::string holder, std::function<void(absl::Status)> started) {
+    writer_.Start(std::move(holder), std::move(started));
+  }
+
+  // Decides with `decide(state, context)`, which returns Decided<Event, Response>, and answers once
+  // the outcome is durable.
+  template <typename Response, typename DecideFunction>
+  void Execute(CommandOrigin origin, Recorded recorded, DecideFunction decide,
+               std::function<void(absl::StatusOr<Response>)> answer) {
+    writer_.EnqueueCommand(
+        std::move(origin), recorded,
+        [this, decide = std::move(decide)](
+            const DecisionContext& context) -> absl::StatusOr<LogWriter::Outcome> {
+          Decided<Event, Response> decided = decide(std::as_const(state_), context);
+          if (!decided.ok()) return decided.status();
+          LogWriter::Outcome outcome;
+          for (const Event& event : decided->events) {
+            eventlog::v1::StoredEvent& stored = outcome.events.emplace_back();
+            stored.set_type(static_cast<uint32_t>(event.event_case()));
+            stored.set_version(1);
+            event.SerializeToString(stored.mutable_payload());
+          }
+          outcome.answer = decided->response.SerializeAsString();
+          outcome.rows = std::move(decided->rows);
+          return outcome;
+        },
+        [answer = std::move(answer)](absl::StatusOr<std::string> bytes) {
+          if (!bytes.ok()) return answer(bytes.status());
+          Response response;
+          BERTH_CHECK(response.ParseFromString(*bytes));
+          answer(std::move(response));
+        });
+  }
+
+  // Records that a call was refused before it reached a decision.
+  void RecordRefusal(CommandOrigin origin, absl::Status refusal,
+                     std::function<void(absl::Status)> done) {
+    writer_.EnqueueCommand(
+        std::move(origin), Recorded::kAlways,
+        [refusal](const DecisionContext&) -> absl::StatusOr<LogWriter::Outcome> {
+          return refusal;
+        },
+        [done = std::move(done)](absl::StatusOr<std::string> answer) { done(answer.status()); });
+  }
+
+  // Answers with `query(state)`, which returns absl::StatusOr<Result>, as of its place in the queue.
+  template <typename Result, typename Query>
+  void Read(Query query, std::function<void(absl::StatusOr<Result>)> answer) {
+    auto result = std::make_shared<std::optional<absl::StatusOr<Result>>>();
+    writer_.EnqueueRead(
+        [this, result, query = std::move(query)] { *result = query(std::as_const(state_)); },
+        [result, answer = std::move(answer)](absl::Status status) {
+          if (status.ok()) {
+            answer(std::move(**result));
+          } else {
+            answer(std::move(status));
+          }
+        });
+  }
+
+  LogWriter& writer() { return writer_; }
+
+ private:
+  void Reset() override {
+    state_ = State();
+    touched_.clear();
+  }
+
+  absl::Status Apply(const eventlog::v1::StoredEvent& stored) override {
+    Event event;
+    if (!event.ParseFromString(stored.payload()) || event.event_case() == Event::EVENT_NOT_SET) {
+      return absl::DataLossError(absl::StrCat(
+          "event type ", stored.type(), " version ", stored.version(),
+          " is not known to this version of Berth; run the version that wrote it or a newer one"));
+    }
+    state_.Apply(event);
+    state_.Touched(event, &touched_);
+    return absl::OkStatus();
+  }
+
+  std::vector<TopicChange> TakeChanges() override {
+    std::vector<TopicChange> changes;
+    for (const TopicKey& key : touched_) {
+      changes.push_back({key.first, key.second, state_.View(key)});
+    }
+    touched_.clear();
+    return changes;
+  }
+
+  TopicEntries Entries(const std::string& topic) const override { return state_.Entries(topic); }
+
+  void Loaded(uint64_t position) override {
+    if (observer_.loaded != nullptr) observer_.loaded(state_, position);
+  }
+
+  void Published(const eventlog::v1::Record& record) override {
+    if (observer_.published == nullptr) return;
+    std::vector<Event> events(static_cast<size_t>(record.events_size()));
+    for (int i = 0; i < record.events_size(); ++i) {
+      BERTH_CHECK(events[static_cast<size_t>(i)].ParseFromString(record.events(i).payload()));
+    }
+    observer_.published(state_, events, record.position());
+  }
+
+  State state_;
+  std::set<TopicKey> touched_;
+  const Observer observer_;
+  LogWriter writer_;
+};
+
+}  // namespace berth

@@ -1,0 +1,195 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "berth/eventlog/v1/record.pb.h"
+#include "common/clock/clock.h"
+#include "common/eventlog/decision.h"
+#include "common/eventlog/event_log.h"
+#include "common/executor/executor.h"
+#include "common/ids/id_source.h"
+#include "common/watch/watch_hub.h"
+
+namespace berth {
+
+// Who sends a command and how: what its record says beside the outcome.
+struct CommandOrigin {
+  std::string principal;     // Empty: the service itself.
+  std::string address;       // Empty: the service itself.
+  std::string method;        // The full RPC name, or an internal command's.
+  std::string request_id;    // Empty: harmless to repeat (imports, reports, timers).
+  std::string fingerprint;   // A hash of the request as received; with request_id only.
+  eventlog::v1::RecordId cause;
+};
+
+// Whether a command that changes nothing leaves a record.
+enum class Recorded {
+  kAlways,    // What people and machines ask for: the log is the audit.
+  kOnChange,  // Reports, imports, timers.
+};
+
+// A state as the writer sees it: events in, views out. EventSourced<State> implements it.
+class StateMachine {
+ public:
+  virtual ~StateMachine() = default;
+
+  // Back to the state before any event.
+  virtual void Reset() = 0;
+
+  // kDataLoss: the event cannot be decoded.
+  virtual absl::Status Apply(const eventlog::v1::StoredEvent& event) = 0;
+
+  // What the events applied since the last call changed in the topics, as of now.
+  virtual std::vector<TopicChange> TakeChanges() = 0;
+
+  // Everything of a topic, as of now.
+  virtual TopicEntries Entries(const std::string& topic) const = 0;
+
+  // The state was loaded from the log up to `position`, at a start or after a failed append.
+  virtual void Loaded(uint64_t position) = 0;
+
+  // A record with events is durable. Called in order; not for what Loaded covers.
+  virtual void Published(const eventlog::v1::Record& record) = 0;
+};
+
+// The only writer of a log (one per service).
+//
+// Commands and reads stand in one bounded queue. A step takes what is there, decides and applies
+// one after another on the working state, appends everything as one durable batch, then answers all
+// of it, reads and refusals included, and publishes to the watch hub. While a batch is being
+// written nothing is decided or read; the queue gathers. So nobody hears of what a crash could take
+// back, and a step that made no record touches no disk.
+//
+// An append that did not surely succeed has one path: the working state is dropped and loaded from
+// the log again, and everyone in the batch is answered UNAVAILABLE. A retry with the same request id
+// gets the first answer if it was written.
+//
+// Enqueue functions may be called from any thread; everything else, and every callback, happens on
+// the executor. The objects passed in outlive the writer, and the executor has stopped before the
+// writer is destroyed.
+class LogWriter {
+ public:
+  struct Limits {
+    size_t queue_max = 10'000;            // Commands and reads waiting.
+    size_t batch_max = 1'000;             // Taken by one step.
+    size_t request_ids_max = 200'000;     // Remembered for repeats, oldest forgotten first.
+    uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
+    size_t replay_chunk = 1'000;          // Records read at a time.
+    absl::Duration lease_duration = absl::Seconds(15);
+    absl::Duration lease_renewal = absl::Seconds(5);
+    absl::Duration retry_delay = absl::Seconds(1);  // After a disk was full, or a log unreachable.
+    absl::Duration bookmark_interval = absl::Seconds(10);
+    WatchHub::Limits watch;
+  };
+
+  // A decision with its types erased.
+  struct Outcome {
+    std::vector<eventlog::v1::StoredEvent> events;
+    std::string answer;
+    std::vector<RowChange> rows;
+  };
+  using Decide = std::function<absl::StatusOr<Outcome>(const DecisionContext&)>;
+  using Answer = std::function<void(absl::StatusOr<std::string>)>;
+
+  LogWriter(std::string stream, Limits limits, EventLog* log, StateMachine* machine,
+            Executor* executor, const Clock* clock, IdSource* ids);
+
+  // Takes the lease and loads the state, trying again while the log is unreachable. `started` gets
+  // OK once the writer serves, or the error that trying again does not help (kDataLoss, …).
+  void Start(std::string holder, std::function<void(absl::Status)> started);
+
+  // Decides and records a command. The answer is kUnavailable while the writer does not serve and
+  // kResourceExhausted with a retry delay when the queue is full.
+  void EnqueueCommand(CommandOrigin origin, Recorded recorded, Decide decide, Answer answer);
+
+  // Runs `read` on the state at its place in the queue; `done` runs when all before it is durable.
+  // `done` gets an error, and `read` does not run, while the writer does not serve.
+  void EnqueueRead(std::function<void()> read, std::function<void(absl::Status)> done);
+
+  // Begins or resumes a watch of the watcher's topic. `done` gets an error when it cannot now.
+  void EnqueueWatch(std::shared_ptr<Watcher> watcher,
+                    std::optional<watch::v1::Revision> resume,
+                    std::function<void(absl::Status)> done);
+
+  // Whether a revision was this log's own; for reports that claim to have applied one. On the
+  // executor only.
+  bool IsOwnRevision(const watch::v1::Revision& revision);
+
+  // The revision of the newest record. On the executor only.
+  watch::v1::Revision Head() const;
+
+  const WatchHub& hub() const { return hub_; }
+
+ private:
+  struct Item {
+    CommandOrigin origin;
+    Recorded recorded = Recorded::kAlways;
+    Decide decide;              // Commands.
+    Answer answer;              // Commands.
+    std::function<void()> read;                 // Reads.
+    std::function<void(absl::Status)> done;     // Reads.
+  };
+  struct Made {  // A record of the batch in work.
+    eventlog::v1::Record record;
+    StoredRecord stored;
+    std::vector<TopicChange> changes;
+  };
+
+  absl::Status Enqueue(Item item);
+  void Step();
+  absl::StatusOr<std::string> Carry(Item& item, std::vector<Made>* batch,
+                                    std::vector<RowChange>* rows);
+  absl::StatusOr<std::string> AnswerRepeat(const CommandOrigin& origin, uint64_t position,
+                                           const std::vector<Made>& batch);
+  Made MakeRecord(const CommandOrigin& origin, absl::Status outcome, Outcome decided);
+  void Remember(const eventlog::v1::Record& record);
+  absl::Status Load();
+  absl::Status Lead();
+  void TryStart();
+  void RenewLease();
+  void FailServing(absl::Status why);
+  std::string KeyedFingerprint(const std::string& fingerprint) const;
+  bool LeaseMayHaveEnded() const;
+
+  const std::string stream_;
+  const Limits limits_;
+  EventLog* const log_;
+  StateMachine* const machine_;
+  Executor* const executor_;
+  const Clock* const clock_;
+  IdSource* const ids_;
+
+  // On the executor only.
+  std::string holder_;
+  std::function<void(absl::Status)> started_;
+  bool serving_ = false;
+  absl::Duration lease_taken_ = -absl::InfiniteDuration();
+  absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
+  uint64_t position_ = 0;      // Of the newest record, durable or in the batch.
+  std::string hash_;           // Of that record; 32 zero bytes before the first.
+  std::string request_key_;    // Keys request_hash; a row, so that it survives.
+  absl::flat_hash_map<std::string, uint64_t> request_ids_;  // To positions.
+  std::deque<std::string> request_ids_by_age_;
+
+  WatchHub hub_;
+
+  absl::Mutex mutex_;
+  std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  bool step_posted_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace berth

@@ -1,0 +1,112 @@
+#include "common/rpc/access_view.h"
+
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+
+namespace berth::rpc {
+namespace {
+
+template <typename Entry>
+void SetEntry(absl::flat_hash_map<std::string, Entry>* entries, std::string key,
+              const std::optional<std::string>& value) {
+  Entry entry;
+  if (value.has_value() && entry.ParseFromString(*value)) {
+    (*entries)[std::move(key)] = std::move(entry);
+  } else {
+    entries->erase(key);
+  }
+}
+
+template <typename Entry>
+std::optional<Entry> FindEntry(const absl::flat_hash_map<std::string, Entry>& entries,
+                               const std::string& key) {
+  const auto found = entries.find(key);
+  if (found == entries.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace
+
+void AccessView::Set(const std::string& key, const std::optional<std::string>& value) {
+  absl::string_view rest = key;
+  absl::MutexLock lock(&mutex_);
+  if (absl::ConsumePrefix(&rest, "principal/")) {
+    SetEntry(&principals_, std::string(rest), value);
+  } else if (absl::ConsumePrefix(&rest, "token/")) {
+    SetEntry(&tokens_, std::string(rest), value);
+  } else if (absl::ConsumePrefix(&rest, "machine/")) {
+    SetEntry(&machines_, absl::HexStringToBytes(rest), value);
+  }
+}
+
+void AccessView::Clear() {
+  absl::MutexLock lock(&mutex_);
+  principals_.clear();
+  tokens_.clear();
+  machines_.clear();
+}
+
+void AccessView::Advance(uint64_t position) {
+  std::vector<std::function<void()>> call;
+  {
+    absl::MutexLock lock(&mutex_);
+    ready_ = true;
+    position_ = position;
+    for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
+      if (waiter->position <= position_) {
+        call.push_back(std::move(waiter->reached));
+        waiter = waiters_.erase(waiter);
+      } else {
+        ++waiter;
+      }
+    }
+    call.insert(call.end(), listeners_.begin(), listeners_.end());
+  }
+  for (const auto& function : call) function();
+}
+
+bool AccessView::ready() const {
+  absl::MutexLock lock(&mutex_);
+  return ready_;
+}
+
+uint64_t AccessView::position() const {
+  absl::MutexLock lock(&mutex_);
+  return position_;
+}
+
+std::optional<auth::v1::Principal> AccessView::FindPrincipal(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  return FindEntry(principals_, name);
+}
+
+std::optional<auth::v1::Token> AccessView::FindToken(const std::string& hash) const {
+  absl::MutexLock lock(&mutex_);
+  return FindEntry(tokens_, hash);
+}
+
+std::optional<auth::v1::Machine> AccessView::FindMachine(const std::string& identity_key) const {
+  absl::MutexLock lock(&mutex_);
+  return FindEntry(machines_, identity_key);
+}
+
+void AccessView::WhenAt(uint64_t position, std::function<void()> reached) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ready_ || position_ < position) {
+      waiters_.push_back({position, std::move(reached)});
+      return;
+    }
+  }
+  reached();
+}
+
+void AccessView::OnChange(std::function<void()> changed) {
+  absl::MutexLock lock(&mutex_);
+  listeners_.push_back(std::move(changed));
+}
+
+}  // namespace berth::rpc

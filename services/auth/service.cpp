@@ -1,0 +1,296 @@
+#include "services/auth/service.h"
+
+#include <arpa/inet.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/check/check.h"
+#include "common/crypto/hash.h"
+#include "common/files/atomic_file.h"
+#include "common/log/log.h"
+#include "common/rpc/token.h"
+#include "common/status/error_details.h"
+#include "common/status/status_macros.h"
+
+namespace berth::auth {
+namespace {
+
+constexpr char kStream[] = "auth";
+constexpr char kServicePrincipal[] = "service/auth";
+constexpr char kServiceDomain[] = ".berth.internal";
+
+constexpr char kCaKeyRow[] = "auth/ca-key";
+constexpr char kCaCertificateRow[] = "auth/ca-certificate";
+constexpr char kTokenKeyRow[] = "auth/token-key";
+constexpr size_t kTokenKeySize = 32;
+
+constexpr char kBootstrapTokenFile[] = "bootstrap-token";
+constexpr char kCaFile[] = "ca.pem";
+constexpr char kJoinTokenFolder[] = "join-tokens";
+constexpr size_t kTokenFileSizeMax = 1024;
+constexpr mode_t kPrivate = 0600;
+constexpr mode_t kPublic = 0644;
+
+constexpr size_t kUlaPrefixSize = 6;
+constexpr char kUlaFirstByte = '\xfd';  // RFC 4193 section 3.1: locally assigned.
+
+bool IsIpAddress(const std::string& address) {
+  unsigned char parsed[sizeof(in6_addr)];
+  return inet_pton(AF_INET, address.c_str(), parsed) == 1 ||
+         inet_pton(AF_INET6, address.c_str(), parsed) == 1;
+}
+
+}  // namespace
+
+Service::Service(Dependencies dependencies)
+    : with_(std::move(dependencies)),
+      state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids,
+             {[this](const State& state, uint64_t position) {
+                access_.Clear();
+                for (const auto& [key, value] : state.Entries(State::kAccessTopic)) {
+                  access_.Set(key, value);
+                }
+                if (state.initialised()) access_.Advance(position);
+              },
+              [this](const State& state, const std::vector<v1::Event>& events,
+                     uint64_t position) {
+                std::set<TopicKey> touched;
+                for (const v1::Event& event : events) state.Touched(event, &touched);
+                for (const TopicKey& key : touched) {
+                  if (key.first == State::kAccessTopic) access_.Set(key.second, state.View(key));
+                }
+                access_.Advance(position);
+              }}),
+      dispatcher_(v1::LoginRequest::descriptor()->file()->service(0), &access_, with_.executor,
+                  with_.clock,
+                  [this](CommandOrigin origin, absl::Status refusal,
+                         std::function<void(absl::Status)> done) {
+                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
+                  }) {
+  AddHandlers();
+}
+
+void Service::AddHandlers() {
+  dispatcher_.Unary<v1::LoginRequest, v1::LoginResponse>(
+      [this](const rpc::Call& call, const v1::LoginRequest& request, auto reply) {
+        const std::string secret = DeriveSecret(call.origin);
+        state_.Execute<v1::LoginResponse>(
+            call.origin, Recorded::kAlways,
+            [request, hash = rpc::TokenHash(secret)](const State& state,
+                                                     const DecisionContext& context) {
+              return state.Decide(request, hash, context);
+            },
+            [secret, reply](absl::StatusOr<v1::LoginResponse> response) {
+              if (response.ok()) {
+                response->set_token(rpc::FormatToken(response->position(), secret));
+              }
+              reply(std::move(response));
+            });
+      });
+  dispatcher_.Unary<v1::WhoAmIRequest, v1::WhoAmIResponse>(
+      [](const rpc::Call& call, const v1::WhoAmIRequest&, auto reply) {
+        v1::WhoAmIResponse response;
+        response.set_principal(call.caller.principal);
+        if (call.caller.person.has_value()) {
+          *response.mutable_bindings() = call.caller.person->bindings();
+          response.set_platform_admin(call.caller.person->platform_admin());
+        }
+        reply(std::move(response));
+      });
+  dispatcher_.Unary<v1::CreateJoinTokenRequest, v1::CreateJoinTokenResponse>(
+      [this](const rpc::Call& call, const v1::CreateJoinTokenRequest& request, auto reply) {
+        const std::string secret = DeriveSecret(call.origin);
+        state_.Execute<v1::CreateJoinTokenResponse>(
+            call.origin, Recorded::kAlways,
+            [request, hash = rpc::TokenHash(secret)](const State& state,
+                                                     const DecisionContext& context) {
+              return state.Decide(request, hash, context);
+            },
+            [secret, reply](absl::StatusOr<v1::CreateJoinTokenResponse> response) {
+              // Nobody signs in with a join token, so there is no position to wait for.
+              if (response.ok()) response->set_join_token(rpc::FormatToken(0, secret));
+              reply(std::move(response));
+            });
+      });
+  dispatcher_.Unary<v1::EnrolRequest, v1::EnrolResponse>(
+      [this](const rpc::Call& call, const v1::EnrolRequest& request, auto reply) {
+        state_.Execute<v1::EnrolResponse>(
+            call.origin, Recorded::kAlways,
+            [request, key = call.caller.identity_key](const State& state,
+                                                      const DecisionContext& context) {
+              return state.Decide(request, key, context);
+            },
+            [this, request, reply](absl::StatusOr<v1::EnrolResponse> response) {
+              if (!response.ok()) return reply(std::move(response));
+              response->set_ca_certificate(ca_->certificate_pem());
+              if (response->machine().kind() == v1::MACHINE_KIND_SERVICE) {
+                absl::StatusOr<std::string> certificate = IssueCertificate(
+                    request.keys().identity(), {response->machine().name()},
+                    {request.addresses().begin(), request.addresses().end()});
+                if (!certificate.ok()) return reply(certificate.status());
+                response->set_server_certificate(*std::move(certificate));
+              }
+              reply(std::move(response));
+            });
+      });
+  dispatcher_.Unary<v1::ListMachinesRequest, v1::ListMachinesResponse>(
+      [this](const rpc::Call&, const v1::ListMachinesRequest& request, auto reply) {
+        state_.Read<v1::ListMachinesResponse>(
+            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListMachinesResponse> {
+              v1::ListMachinesResponse response;
+              for (v1::Machine& machine : state.MachinesOf(org)) {
+                *response.add_machines() = std::move(machine);
+              }
+              return response;
+            },
+            std::move(reply));
+      });
+  dispatcher_.Streaming<v1::WatchAccessRequest, watch::v1::WatchResponse>(
+      [this](const rpc::Call&, const v1::WatchAccessRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        rpc::ServeWatch(&state_.writer(), State::kAccessTopic, request, std::move(stream));
+      });
+  dispatcher_.Streaming<v1::WatchMachinesRequest, watch::v1::WatchResponse>(
+      [this](const rpc::Call&, const v1::WatchMachinesRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        rpc::ServeWatch(&state_.writer(), State::kMachinesTopic, request, std::move(stream));
+      });
+}
+
+void Service::Start(std::function<void(absl::Status)> started) {
+  state_.Start(kServicePrincipal, [this, started = std::move(started)](absl::Status status) {
+    if (!status.ok()) return started(std::move(status));
+    Prepare(started);
+  });
+}
+
+void Service::Prepare(std::function<void(absl::Status)> started) {
+  const absl::StatusOr<std::string> bootstrap_token = ReadOrMakeBootstrapToken();
+  if (!bootstrap_token.ok()) return started(bootstrap_token.status());
+  // Made here and thrown away where the platform exists already: the decision alone knows.
+  absl::StatusOr<CertificateAuthority> ca = CertificateAuthority::Generate();
+  if (!ca.ok()) return started(ca.status());
+  std::vector<RowChange> rows = {
+      {kCaKeyRow, with_.key_ring->Wrap(ca->seed(), kCaKeyRow)},
+      {kCaCertificateRow, ca->certificate_pem()},
+      {kTokenKeyRow, with_.key_ring->Wrap(SecretBytes::Random(kTokenKeySize), kTokenKeyRow)}};
+  const std::string ula_prefix =
+      absl::StrCat(std::string(1, kUlaFirstByte), with_.ids->NewNonce().substr(0, kUlaPrefixSize - 1));
+  CommandOrigin origin;
+  origin.principal = kServicePrincipal;
+  origin.method = "Initialise";
+  state_.Execute<v1::WhoAmIResponse>(
+      origin, Recorded::kOnChange,
+      [ula_prefix, hash = Blake2b256({*bootstrap_token}), rows = std::move(rows)](
+          const State& state, const DecisionContext&) {
+        return state.Initialise(ula_prefix, hash, rows);
+      },
+      [this, started = std::move(started)](
+          absl::StatusOr<v1::WhoAmIResponse> initialised) {
+        if (!initialised.ok()) return started(initialised.status());
+        if (absl::Status status = LoadKeys(); !status.ok()) return started(std::move(status));
+        if (absl::Status status = WriteFileAtomically(
+                absl::StrCat(with_.folder, "/", kCaFile), ca_->certificate_pem(), kPublic);
+            !status.ok()) {
+          return started(std::move(status));
+        }
+        CreateServiceJoinTokens(0, started);
+      });
+}
+
+absl::Status Service::LoadKeys() {
+  auto row = [this](const char* key) -> absl::StatusOr<std::string> {
+    BERTH_ASSIGN_OR_RETURN(std::optional<std::string> value, with_.log->GetRow(key));
+    if (!value.has_value()) {
+      return absl::DataLossError(absl::StrCat("the row ", key, " is missing; restore a backup"));
+    }
+    return *std::move(value);
+  };
+  BERTH_ASSIGN_OR_RETURN(const std::string wrapped_ca_key, row(kCaKeyRow));
+  BERTH_ASSIGN_OR_RETURN(const SecretBytes seed, with_.key_ring->Unwrap(wrapped_ca_key, kCaKeyRow));
+  BERTH_ASSIGN_OR_RETURN(const std::string certificate, row(kCaCertificateRow));
+  BERTH_ASSIGN_OR_RETURN(ca_, CertificateAuthority::LoadFrom(seed, certificate));
+  BERTH_ASSIGN_OR_RETURN(const std::string wrapped_token_key, row(kTokenKeyRow));
+  BERTH_ASSIGN_OR_RETURN(token_key_, with_.key_ring->Unwrap(wrapped_token_key, kTokenKeyRow));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Service::ReadOrMakeBootstrapToken() const {
+  const std::string path = absl::StrCat(with_.folder, "/", kBootstrapTokenFile);
+  const absl::StatusOr<std::string> found = ReadFile(path, kTokenFileSizeMax);
+  if (found.ok()) return std::string(absl::StripAsciiWhitespace(*found));
+  if (!absl::IsNotFound(found.status())) return found.status();
+  // On disk before its hash is in the log: a crash between the two must not lock everybody out.
+  const std::string token = absl::StrCat(
+      "berth_bootstrap_", HexEncode(SecretBytes::Random(rpc::kTokenSecretSize).view()));
+  BERTH_RETURN_IF_ERROR(WriteFileAtomically(path, absl::StrCat(token, "\n"), kPrivate));
+  return token;
+}
+
+void Service::CreateServiceJoinTokens(size_t next, std::function<void(absl::Status)> done) {
+  if (next == with_.services.size()) return done(absl::OkStatus());
+  const std::string& name = with_.services[next];
+  const std::string folder = absl::StrCat(with_.folder, "/", kJoinTokenFolder);
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return done(absl::InternalError(
+        absl::StrCat("cannot make the folder ", folder, ": ", std::strerror(errno))));
+  }
+  const std::string secret(SecretBytes::Random(rpc::kTokenSecretSize).view());
+  CommandOrigin origin;
+  origin.principal = kServicePrincipal;
+  origin.method = "CreateServiceJoinToken";
+  state_.Execute<v1::CreateJoinTokenResponse>(
+      origin, Recorded::kOnChange,
+      [name, hash = rpc::TokenHash(secret)](const State& state, const DecisionContext& context) {
+        return state.CreateServiceJoinToken(name, hash, context);
+      },
+      [this, next, name, secret, folder,
+       done](absl::StatusOr<v1::CreateJoinTokenResponse> response) {
+        if (!response.ok()) return done(response.status());
+        if (response->has_expire_time()) {  // Absent: a member already.
+          if (absl::Status status =
+                  WriteFileAtomically(absl::StrCat(folder, "/", name),
+                                      absl::StrCat(rpc::FormatToken(0, secret), "\n"), kPrivate);
+              !status.ok()) {
+            return done(std::move(status));
+          }
+        }
+        CreateServiceJoinTokens(next + 1, done);
+      });
+}
+
+std::string Service::DeriveSecret(const CommandOrigin& origin) const {
+  const std::string separator(1, '\0');
+  // Without a request id every call is its own.
+  const std::string id = origin.request_id.empty() ? with_.ids->NewNonce() : origin.request_id;
+  return KeyedBlake2b256(token_key_->view(),
+                         absl::StrCat(origin.principal, separator, origin.method, separator, id,
+                                      separator, origin.fingerprint));
+}
+
+absl::StatusOr<std::string> Service::IssueCertificate(
+    absl::string_view identity_key, const std::vector<std::string>& services,
+    const std::vector<std::string>& addresses) const {
+  std::vector<std::string> dns_names;
+  std::vector<std::string> ip_addresses;
+  for (const std::string& service : services) {
+    dns_names.push_back(absl::StrCat(service, kServiceDomain));
+  }
+  for (const std::string& address : addresses) {
+    // A service may not claim another one's name by calling it an address.
+    if (absl::EndsWith(address, kServiceDomain)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(address, " is a name of Berth's own services, not an address"));
+    }
+    (IsIpAddress(address) ? ip_addresses : dns_names).push_back(address);
+  }
+  return ca_->IssueServerCertificate(identity_key, dns_names, ip_addresses);
+}
+
+}  // namespace berth::auth

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+
+#include "absl/status/status.h"
+#include "common/eventlog/event_sourced.h"
+#include "common/rpc/access_view.h"
+#include "common/rpc/dispatcher.h"
+#include "services/config/state.h"
+
+namespace berth::config {
+
+// gRPC glue of berth-config: who calls, execute, reply. The rules are State's. What is passed in
+// outlives the service, and the executor is stopped before it is destroyed.
+class Service {
+ public:
+  Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
+          rpc::AccessView* access);
+
+  // `started` gets OK once calls can be served.
+  void Start(std::function<void(absl::Status)> started);
+
+  rpc::Dispatcher& dispatcher() { return dispatcher_; }
+
+ private:
+  void AddHandlers();
+
+  // Adds a command whose request alone decides.
+  template <typename Request, typename Response>
+  void Command();
+
+  EventSourced<State> state_;
+  rpc::Dispatcher dispatcher_;
+};
+
+}  // namespace berth::config

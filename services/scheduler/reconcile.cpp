@@ -1,0 +1,411 @@
+#include "services/scheduler/reconcile.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/ids/names.h"
+#include "services/scheduler/feasibility.h"
+#include "services/scheduler/scoring.h"
+
+namespace berth::scheduler {
+namespace {
+
+using config::v1::Process;
+using config::v1::Release;
+using types::v1::EnvironmentName;
+
+constexpr uint32_t kSurgeDefault = 1;
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+// What an instance of the release runs, apart from how many there are.
+std::string ContentDigest(const Release& release) {
+  return absl::StrCat(release.image(), "+", release.manifest_digest());
+}
+
+absl::Duration RestartDelay(int failures_in_row) {
+  return std::min(kRestartDelayMax, kRestartDelayMin * (1 << std::min(failures_in_row - 1, 10)));
+}
+
+bool MayRestart(const Instance& instance) {
+  return instance.observed.phase() == v1::PHASE_FAILED &&
+         instance.assignment.intent() == v1::INTENT_RUN && !instance.draining &&
+         instance.failures_in_row < kFailuresMax;
+}
+
+absl::Time RestartTime(const Instance& instance) {
+  return instance.observed_time + RestartDelay(instance.failures_in_row);
+}
+
+// When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not ready.
+std::optional<absl::Time> HealthyTime(const Instance& instance) {
+  if (!instance.ready_since.has_value() || instance.observed.phase() != v1::PHASE_READY) {
+    return std::nullopt;
+  }
+  return *instance.ready_since +
+         ToDuration(instance.assignment.process().update().min_healthy());
+}
+
+// One round over one environment. Collects events; does not apply them, so each round makes only
+// changes that do not build on each other.
+class Round {
+ public:
+  Round(const State& state, const Environment& environment, const DecisionContext& context)
+      : state_(state),
+        environment_(environment),
+        name_(environment.wanted.name()),
+        release_(environment.wanted.desired()),
+        content_(ContentDigest(release_)),
+        context_(context) {}
+
+  std::vector<v1::Event> Run() {
+    const Rollout& rollout = environment_.rollout;
+    if (environment_.wanted.promotion() > rollout.promotion) {
+      StartRollout();
+      return std::move(events_);
+    }
+    MoveFromLostHosts();
+    StopDrained();
+    // Until config has taken a failed rollout back, nothing is replaced: what serves, serves on.
+    if (rollout.phase == v1::ROLLOUT_PHASE_FAILED) {
+      RestartFailed();
+      return std::move(events_);
+    }
+    if (rollout.phase == v1::ROLLOUT_PHASE_RUNNING && FailRollout()) return std::move(events_);
+    RestartFailed();
+    for (const std::string& type : ProcessTypes()) ReconcileProcess(type);
+    if (events_.empty() && rollout.phase == v1::ROLLOUT_PHASE_RUNNING && IsConverged()) {
+      v1::RolloutSucceeded* succeeded = events_.emplace_back().mutable_rollout_succeeded();
+      *succeeded->mutable_environment() = name_;
+      succeeded->set_promotion(rollout.promotion);
+    }
+    return std::move(events_);
+  }
+
+ private:
+  // The replicas of one process type that should run, in the order in which they would be given up:
+  // those not ready first, then the newest.
+  struct Replicas {
+    std::vector<const std::pair<const std::string, Instance>*> current;  // Of the wanted content.
+    std::vector<const std::pair<const std::string, Instance>*> old;
+    size_t healthy_current = 0;
+    size_t healthy_old = 0;
+  };
+
+  bool IsCurrent(const Instance& instance) const {
+    return instance.assignment.content_digest() == content_;
+  }
+
+  bool IsHealthy(const Instance& instance) const {
+    const std::optional<absl::Time> healthy = HealthyTime(instance);
+    return healthy.has_value() && *healthy <= context_.now;
+  }
+
+  bool IsOnLostHost(const Instance& instance) const {
+    const auto host = state_.hosts().find(instance.host);
+    return host == state_.hosts().end() || host->second.presence == v1::HOST_PRESENCE_LOST;
+  }
+
+  uint32_t Wanted(const std::string& type) const {
+    const auto replicas = release_.replicas().find(type);
+    return replicas == release_.replicas().end() ? 0 : replicas->second;
+  }
+
+  std::set<std::string> ProcessTypes() const {
+    std::set<std::string> types;
+    for (const auto& [type, replicas] : release_.replicas()) types.insert(type);
+    for (const auto& [id, instance] : environment_.instances) {
+      types.insert(instance.assignment.process_type());
+    }
+    return types;
+  }
+
+  Replicas ReplicasOf(const std::string& type) const {
+    Replicas replicas;
+    for (const auto& entry : environment_.instances) {
+      const Instance& instance = entry.second;
+      if (instance.assignment.process_type() != type || instance.draining ||
+          instance.assignment.intent() != v1::INTENT_RUN || IsOnLostHost(instance)) {
+        continue;
+      }
+      const bool current = IsCurrent(instance) && Wanted(type) > 0;
+      (current ? replicas.current : replicas.old).push_back(&entry);
+      if (IsHealthy(instance)) ++(current ? replicas.healthy_current : replicas.healthy_old);
+    }
+    auto gives_up_first = [this](const auto* left, const auto* right) {
+      const bool left_healthy = IsHealthy(left->second);
+      const bool right_healthy = IsHealthy(right->second);
+      if (left_healthy != right_healthy) return right_healthy;
+      return left->second.assignment.release() > right->second.assignment.release();
+    };
+    std::stable_sort(replicas.current.begin(), replicas.current.end(), gives_up_first);
+    std::stable_sort(replicas.old.begin(), replicas.old.end(), gives_up_first);
+    return replicas;
+  }
+
+  void StartRollout() {
+    absl::Duration deadline = absl::ZeroDuration();
+    for (const auto& [type, process] : release_.manifest().processes()) {
+      if (process.update().has_deadline()) {
+        deadline = std::max(deadline, ToDuration(process.update().deadline()));
+      }
+    }
+    if (deadline == absl::ZeroDuration()) deadline = kRolloutDeadline;
+    v1::RolloutStarted* started = events_.emplace_back().mutable_rollout_started();
+    *started->mutable_environment() = name_;
+    started->set_promotion(environment_.wanted.promotion());
+    started->set_release(release_.number());
+    *started->mutable_start_time() = ToTimestamp(context_.now);
+    *started->mutable_deadline() = ToTimestamp(context_.now + deadline);
+  }
+
+  void MoveFromLostHosts() {
+    for (const auto& [id, instance] : environment_.instances) {
+      if (!state_.hosts().contains(instance.host)) {
+        v1::InstanceRemoved* removed = events_.emplace_back().mutable_instance_removed();
+        Name(instance, id, removed);
+      } else if (IsOnLostHost(instance) && instance.assignment.intent() == v1::INTENT_RUN) {
+        // Its replacement is placed elsewhere; should the host return, it finds this word.
+        Stop(id, instance);
+      }
+    }
+  }
+
+  void StopDrained() {
+    for (const auto& [id, instance] : environment_.instances) {
+      if (instance.draining && instance.assignment.intent() == v1::INTENT_RUN) {
+        Stop(id, instance);
+      }
+    }
+  }
+
+  // Whether the running rollout fails now.
+  bool FailRollout() {
+    for (const auto& [id, instance] : environment_.instances) {
+      if (!IsCurrent(instance) || instance.assignment.intent() != v1::INTENT_RUN ||
+          instance.observed.phase() != v1::PHASE_FAILED ||
+          instance.observed_time < environment_.rollout.start_time) {
+        continue;
+      }
+      Fail(absl::StrCat("instance ", id, " failed: ", instance.observed.reason()),
+           instance.observed);
+      return true;
+    }
+    if (context_.now < environment_.rollout.deadline) return false;
+    std::string missing;
+    const v1::InstanceReport* seen = nullptr;
+    for (const auto& [type, reason] : environment_.unplaced) {
+      absl::StrAppend(&missing, "; ", type, " could not be placed: ", reason);
+    }
+    for (const auto& [id, instance] : environment_.instances) {
+      if (!IsCurrent(instance) || IsHealthy(instance)) continue;
+      seen = &instance.observed;
+      absl::StrAppend(&missing, "; instance ", id, " did not become ready",
+                      instance.observed.reason().empty() ? "" : ": ", instance.observed.reason());
+    }
+    Fail(absl::StrCat("the deadline passed", missing),
+         seen == nullptr ? v1::InstanceReport() : *seen);
+    return true;
+  }
+
+  void Fail(const std::string& reason, const v1::InstanceReport& instance) {
+    v1::RolloutFailed* failed = events_.emplace_back().mutable_rollout_failed();
+    *failed->mutable_environment() = name_;
+    failed->set_promotion(environment_.rollout.promotion);
+    failed->set_reason(reason);
+    *failed->mutable_failed_instance() = instance;
+  }
+
+  void RestartFailed() {
+    for (const auto& [id, instance] : environment_.instances) {
+      if (!MayRestart(instance) || IsOnLostHost(instance) ||
+          context_.now < RestartTime(instance)) {
+        continue;
+      }
+      // A new replica's failure fails its rollout; it is not papered over.
+      if (environment_.rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED && IsCurrent(instance) &&
+          instance.observed_time >= environment_.rollout.start_time) {
+        continue;
+      }
+      v1::AttemptStarted* started = events_.emplace_back().mutable_attempt_started();
+      Name(instance, id, started);
+      started->set_attempt(instance.assignment.attempt() + 1);
+    }
+  }
+
+  void ReconcileProcess(const std::string& type) {
+    const Replicas replicas = ReplicasOf(type);
+    const size_t wanted = Wanted(type);
+    const auto process = release_.manifest().processes().find(type);
+    size_t surge = kSurgeDefault;
+    size_t unavailable_max = 0;
+    if (process != release_.manifest().processes().end()) {
+      unavailable_max = process->second.update().max_unavailable();
+      surge = process->second.update().max_surge();
+      if (surge == 0 && unavailable_max == 0) surge = kSurgeDefault;
+    }
+
+    const size_t active = replicas.current.size() + replicas.old.size();
+    if (replicas.current.size() < wanted) {
+      const size_t room = wanted + surge > active ? wanted + surge - active : 0;
+      const size_t missing = wanted - replicas.current.size();
+      // With nothing old to keep, there is nothing to be careful about.
+      const size_t place = replicas.old.empty() ? missing : std::min(room, missing);
+      if (place > 0) {
+        Place(type, process->second);
+        // One at a time: the next round sees what this one took. Retiring waits for it.
+        return;
+      }
+    }
+    const size_t serving_min = wanted > unavailable_max ? wanted - unavailable_max : 0;
+    size_t healthy = replicas.healthy_current + replicas.healthy_old;
+    for (const auto* old : replicas.old) {
+      if (!IsHealthy(old->second)) {
+        // Gives no service; with surge or not, nothing is lost by ending it once its successor is
+        // on its way.
+        if (replicas.current.size() >= wanted || replicas.healthy_current > 0) {
+          Drain(old->first, old->second);
+        }
+      } else if (healthy > serving_min) {
+        Drain(old->first, old->second);
+        --healthy;
+      }
+    }
+    if (replicas.old.empty() && replicas.current.size() > wanted) {
+      for (size_t i = 0; i < replicas.current.size() - wanted; ++i) {
+        Drain(replicas.current[i]->first, replicas.current[i]->second);
+      }
+    }
+  }
+
+  bool IsConverged() const {
+    for (const std::string& type : ProcessTypes()) {
+      const Replicas replicas = ReplicasOf(type);
+      if (!replicas.old.empty() || replicas.healthy_current != Wanted(type)) return false;
+    }
+    for (const auto& [id, instance] : environment_.instances) {
+      // What is stopping on a host that is there belongs to the rollout still.
+      if (instance.assignment.intent() == v1::INTENT_STOP && !IsOnLostHost(instance)) return false;
+    }
+    return true;
+  }
+
+  void Place(const std::string& type, const Process& process) {
+    const Demand demand{name_.org(), &process, release_.image(), release_.image_is_local()};
+    std::optional<Score> best;
+    std::string reasons;
+    bool may_change = state_.hosts().empty();
+    for (const auto& [name, host] : state_.hosts()) {
+      if (const std::optional<std::string> why = WhyInfeasible(name, host, demand)) {
+        absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", *why);
+        may_change = may_change || host.presence == v1::HOST_PRESENCE_UNSPECIFIED ||
+                     host.presence == v1::HOST_PRESENCE_STALE;
+        continue;
+      }
+      Score score = ScoreHost(name, host, environment_, type);
+      if (!best.has_value() || score < *best) best = std::move(score);
+    }
+    if (!best.has_value()) {
+      if (state_.hosts().empty()) reasons = "there is no host yet; see: berth host add";
+      const std::string reason = absl::StrCat("no host can take it: ", reasons);
+      const auto known = environment_.unplaced.find(type);
+      if (known == environment_.unplaced.end() || known->second != reason) {
+        v1::PlacementRefused* refused = events_.emplace_back().mutable_placement_refused();
+        *refused->mutable_environment() = name_;
+        refused->set_process_type(type);
+        refused->set_reason(reason);
+      }
+      // Waiting helps only where a host may still say something else, or room is being freed.
+      if (!may_change && !IsRoomBeingFreed() &&
+          environment_.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
+        Fail(absl::StrCat("process ", type, " could not be placed: ", reason), {});
+      }
+      return;
+    }
+    const std::string& host_name = std::get<std::string>(*best);
+    const Host& host = state_.hosts().at(host_name);
+    const uint64_t number = std::max(host.addresses_given + 1, State::kFirstAddress);
+    v1::InstancePlaced* placed = events_.emplace_back().mutable_instance_placed();
+    placed->set_host(host_name);
+    placed->set_address_number(number);
+    v1::Assignment* assignment = placed->mutable_assignment();
+    assignment->set_instance(absl::StrCat(type, "-", context_.ids->NewId()));
+    *assignment->mutable_environment() = name_;
+    assignment->set_process_type(type);
+    assignment->set_release(release_.number());
+    assignment->set_attempt(1);
+    assignment->set_intent(v1::INTENT_RUN);
+    assignment->set_image(release_.image());
+    assignment->set_image_is_local(release_.image_is_local());
+    *assignment->mutable_process() = process;
+    assignment->set_content_digest(content_);
+    std::string address = host.machine.prefix();
+    for (int shift = 56; shift >= 0; shift -= 8) {
+      address += static_cast<char>(number >> shift & 0xff);
+    }
+    assignment->set_address(address);
+  }
+
+  bool IsRoomBeingFreed() const {
+    return std::any_of(environment_.instances.begin(), environment_.instances.end(),
+                       [](const auto& entry) {
+                         return entry.second.assignment.intent() == v1::INTENT_STOP;
+                       });
+  }
+
+  void Drain(const std::string& id, const Instance& instance) {
+    Name(instance, id, events_.emplace_back().mutable_instance_draining());
+  }
+
+  void Stop(const std::string& id, const Instance& instance) {
+    Name(instance, id, events_.emplace_back().mutable_instance_stopping());
+  }
+
+  template <typename InstanceEvent>
+  static void Name(const Instance& instance, const std::string& id, InstanceEvent* event) {
+    event->set_host(instance.host);
+    *event->mutable_environment() = instance.assignment.environment();
+    event->set_instance(id);
+  }
+
+  const State& state_;
+  const Environment& environment_;
+  const EnvironmentName& name_;
+  const Release& release_;
+  const std::string content_;
+  const DecisionContext& context_;
+  std::vector<v1::Event> events_;
+};
+
+}  // namespace
+
+std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
+                                 const DecisionContext& context) {
+  const auto found = state.environments().find(environment);
+  if (found == state.environments().end()) return {};
+  return Round(state, found->second, context).Run();
+}
+
+absl::Time NextWake(const Environment& environment) {
+  absl::Time wake = absl::InfiniteFuture();
+  if (environment.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) wake = environment.rollout.deadline;
+  for (const auto& [id, instance] : environment.instances) {
+    if (MayRestart(instance)) wake = std::min(wake, RestartTime(instance));
+    // Healthy once its time has come; what already is needs no waking.
+    if (environment.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
+      if (const auto healthy = HealthyTime(instance);
+          healthy.has_value() && *healthy > instance.observed_time) {
+        wake = std::min(wake, *healthy);
+      }
+    }
+  }
+  return wake;
+}
+
+}  // namespace berth::scheduler

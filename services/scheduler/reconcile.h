@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "services/scheduler/state.h"
+
+namespace berth::scheduler {
+
+// A replica that keeps failing is started anew after this long, doubled each time.
+inline constexpr absl::Duration kRestartDelayMin = absl::Seconds(1);
+inline constexpr absl::Duration kRestartDelayMax = absl::Minutes(1);
+// So many failures in a row stop a replica until a new release or a restart by a person.
+inline constexpr int kFailuresMax = 3;
+// A rollout without a deadline in its manifest.
+inline constexpr absl::Duration kRolloutDeadline = absl::Minutes(5);
+
+// What should change in an environment now, as events: the next round of bringing what is to what is
+// wanted. Empty: nothing, until something is observed or NextWake has come. Pure; run it again after
+// its events are applied, until it is empty.
+//
+// A rollout replaces start-first: a new replica is placed while the old ones serve, an old one
+// drains once a new one is ready, and stops when nothing is sent to it any more. It fails when a new
+// replica fails, when none can be placed, or at its deadline; then config returns the environment to
+// the release that was current, and that is a rollout as any other.
+std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
+                                 const DecisionContext& context);
+
+// When Reconcile may have something to do although nothing happens.
+absl::Time NextWake(const Environment& environment);
+
+}  // namespace berth::scheduler

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/rpc/dispatcher.h"
+
+namespace berth::scheduler {
+
+// Reaches instances over the streams that their hosts' agents keep open. Safe from any thread.
+class Relay {
+ public:
+  // One conversation with an agent; its functions are called one at a time, `ended` last.
+  struct Session {
+    std::function<void(const v1::LogsResponse&)> line;
+    std::function<void(absl::Status)> ended;
+  };
+
+  // Lines that wait for a reader; one who falls behind by more is cut off.
+  static constexpr size_t kLinesWaitingMax = 50'000;
+
+  // Takes a host's stream; an older one of the same host is ended.
+  void Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream);
+
+  // Begins to read an instance's output. Answers the session's id, for Close. kUnavailable: the
+  // host's agent is not connected.
+  absl::StatusOr<uint64_t> OpenLogs(const std::string& host, const v1::OpenLogs& request,
+                                    Session session);
+
+  // Ends a session without calling it any more. Unknown ids are ignored.
+  void Close(uint64_t session);
+
+ private:
+  class Link;
+
+  void Receive(const std::string& host, const v1::RelayUp& message);
+  void Disconnected(const std::string& host);
+
+  struct Open {
+    std::string host;
+    std::shared_ptr<Session> session;
+  };
+
+  absl::Mutex mutex_;
+  std::map<std::string, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, Open> sessions_ ABSL_GUARDED_BY(mutex_);
+  uint64_t sessions_opened_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Streams the output of several instances to one client.
+class LogsConversation : public rpc::Conversation {
+ public:
+  LogsConversation(Relay* relay, std::weak_ptr<rpc::Stream> stream)
+      : relay_(relay), stream_(std::move(stream)) {}
+  ~LogsConversation() override;
+
+  // Adds an instance; call AllAdded after the last one. A host that cannot be reached is told of
+  // when nothing else is left to read.
+  static void Add(const std::shared_ptr<LogsConversation>& conversation, const std::string& host,
+                  const v1::OpenLogs& request);
+  void AllAdded() { Finished(absl::OkStatus()); }
+
+  WatchFrame Next() override;
+
+ private:
+  void Push(const v1::LogsResponse& line);
+  void Finished(absl::Status status);
+
+  Relay* const relay_;
+  const std::weak_ptr<rpc::Stream> stream_;
+  absl::Mutex mutex_;
+  std::deque<std::shared_ptr<const std::string>> lines_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint64_t> sessions_ ABSL_GUARDED_BY(mutex_);
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  int open_ ABSL_GUARDED_BY(mutex_) = 1;  // The caller's hold, until AllAdded.
+};
+
+}  // namespace berth::scheduler

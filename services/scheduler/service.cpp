@@ -1,0 +1,379 @@
+#include "services/scheduler/service.h"
+
+#include <utility>
+#include <vector>
+
+#include "berth/config/v1/config.pb.h"
+#include "common/ids/names.h"
+#include "common/log/log.h"
+#include "common/status/error_details.h"
+#include "services/scheduler/reconcile.h"
+
+namespace berth::scheduler {
+namespace {
+
+constexpr char kStream[] = "scheduler";
+constexpr char kServicePrincipal[] = "service/scheduler";
+
+CommandOrigin Internal(absl::string_view method) {
+  CommandOrigin origin;
+  origin.principal = kServicePrincipal;
+  origin.method = std::string(method);
+  return origin;
+}
+
+// The environment that an event is about; nullptr: none.
+const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
+  switch (event.event_case()) {
+    case v1::Event::kEnvironmentImported:
+      return &event.environment_imported().environment().name();
+    case v1::Event::kRolloutStarted:
+      return &event.rollout_started().environment();
+    case v1::Event::kInstancePlaced:
+      return &event.instance_placed().assignment().environment();
+    case v1::Event::kInstanceObserved:
+      return &event.instance_observed().environment();
+    case v1::Event::kAttemptStarted:
+      return &event.attempt_started().environment();
+    case v1::Event::kInstanceDraining:
+      return &event.instance_draining().environment();
+    case v1::Event::kInstanceStopping:
+      return &event.instance_stopping().environment();
+    case v1::Event::kInstanceRemoved:
+      return &event.instance_removed().environment();
+    case v1::Event::kRolloutSucceeded:
+      return &event.rollout_succeeded().environment();
+    case v1::Event::kRolloutFailed:
+      return &event.rollout_failed().environment();
+    case v1::Event::kPlacementRefused:
+    case v1::Event::kRolloutReported:
+    case v1::Event::kSourceAdvanced:
+    case v1::Event::kHostImported:
+    case v1::Event::kHostRemoved:
+    case v1::Event::kHostFactsChanged:
+    case v1::Event::kHostPresenceChanged:
+    case v1::Event::EVENT_NOT_SET:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+bool IsAboutHosts(const v1::Event& event) {
+  return event.has_host_imported() || event.has_host_removed() ||
+         event.has_host_facts_changed() || event.has_host_presence_changed();
+}
+
+absl::Status NotSynced() {
+  return WithRetryDelay(
+      WithReason(absl::UnavailableError(
+                     "the scheduler has not heard yet what config and auth say; try again"),
+                 reason::kNotReady),
+      absl::Milliseconds(200));
+}
+
+}  // namespace
+
+Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
+                 rpc::AccessView* access)
+    : executor_(executor),
+      clock_(clock),
+      ids_(ids),
+      state_(kStream, LogWriter::Limits(), log, executor, clock, ids,
+             {[this](const State& state, uint64_t) { Loaded(state); },
+              [this](const State& state, const std::vector<v1::Event>& events, uint64_t) {
+                Published(state, events);
+              }}),
+      dispatcher_(v1::ReportRequest::descriptor()->file()->service(0), access, executor, clock,
+                  [this](CommandOrigin origin, absl::Status refusal,
+                         std::function<void(absl::Status)> done) {
+                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
+                  }),
+      liveness_(LivenessPolicy()) {
+  AddHandlers();
+}
+
+void Service::Start(std::function<void(absl::Status)> started) {
+  state_.Start(kServicePrincipal, std::move(started));
+}
+
+void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth) {
+  executor_->Post([this, config = std::move(config), auth = std::move(auth)] {
+    config_ = config;
+    auto follow = [this](const std::string& source, rpc::Subscription::Opener opener) {
+      // From a snapshot each time: it is compared with what was imported, and only what differs
+      // becomes an event.
+      imports_[source] = std::make_unique<rpc::Subscription>(
+          source, std::move(opener), WatchClient(), executor_, ids_,
+          [this, source](const WatchClient::Update& update) { ImportUpdate(source, update); });
+      imports_[source]->Start();
+    };
+    follow(State::kConfigSource, [config](const auto& resume, auto received, auto ended) {
+      config::v1::WatchEnvironmentsRequest request;
+      if (resume.has_value()) *request.mutable_resume() = *resume;
+      return config->Open<watch::v1::WatchResponse>(request, received, ended);
+    });
+    follow(State::kAuthSource, [auth](const auto& resume, auto received, auto ended) {
+      auth::v1::WatchMachinesRequest request;
+      if (resume.has_value()) *request.mutable_resume() = *resume;
+      return auth->Open<watch::v1::WatchResponse>(request, received, ended);
+    });
+  });
+}
+
+void Service::ImportUpdate(const std::string& source, const WatchClient::Update& update) {
+  if (!update.revision.has_value()) return;
+  Import import;
+  import.source = source;
+  import.revision = *update.revision;
+  const WatchClient::Entries& entries = imports_.at(source)->client().entries();
+  for (const std::string& key : update.keys) {
+    const auto entry = entries.find(key);
+    import.changes[key] =
+        entry == entries.end() ? std::nullopt : std::optional<std::string>(entry->second);
+  }
+  state_.Execute<v1::ReportResponse>(
+      Internal("Import"), Recorded::kOnChange,
+      [import, snapshot = update.snapshot](const State& state, const DecisionContext& context) {
+        Import whole = import;
+        // A host that is missing from a snapshot left while nobody listened.
+        if (snapshot && whole.source == State::kAuthSource) {
+          for (const auto& [name, host] : state.hosts()) {
+            whole.changes.emplace("host/" + name, std::nullopt);
+          }
+        }
+        return state.Decide(whole, context);
+      },
+      [this, source](absl::StatusOr<v1::ReportResponse> imported) {
+        if (imported.ok()) {
+          synced_.insert(source);
+          return;
+        }
+        // The watch is begun anew: its snapshot brings what was not imported.
+        LogWarning("an import failed", {{"source", source}, {"why", imported.status().message()}});
+        imports_.at(source)->Restart();
+      });
+}
+
+void Service::Loaded(const State& state) {
+  std::vector<std::string> hosts;
+  for (const auto& [name, host] : state.hosts()) hosts.push_back(name);
+  liveness_.Restart(hosts, clock_->Monotonic());
+  ScheduleLivenessCheck();
+  wakes_.clear();
+  for (const auto& [key, environment] : state.environments()) MarkDirty(key);
+}
+
+void Service::Published(const State& state, const std::vector<v1::Event>& events) {
+  bool hosts_changed = false;
+  for (const v1::Event& event : events) {
+    if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
+    hosts_changed = hosts_changed || IsAboutHosts(event);
+    if (event.has_host_imported()) {
+      liveness_.Heard(event.host_imported().machine().name(), clock_->Monotonic());
+      ScheduleLivenessCheck();
+    }
+  }
+  if (!hosts_changed) return;
+  for (const auto& [key, environment] : state.environments()) MarkDirty(key);
+}
+
+void Service::MarkDirty(const std::string& environment) {
+  dirty_.insert(environment);
+  if (reconcile_posted_) return;
+  reconcile_posted_ = true;
+  executor_->Post([this] { ReconcileDirty(); });
+}
+
+void Service::ReconcileDirty() {
+  reconcile_posted_ = false;
+  const std::set<std::string> dirty = std::exchange(dirty_, {});
+  for (const std::string& environment : dirty) {
+    state_.Execute<v1::ReportResponse>(
+        Internal("Reconcile"), Recorded::kOnChange,
+        [environment](const State& state,
+                      const DecisionContext& context) -> Decided<v1::Event, v1::ReportResponse> {
+          Decision<v1::Event, v1::ReportResponse> decision;
+          decision.events = Reconcile(state, environment, context);
+          return decision;
+        },
+        [](absl::StatusOr<v1::ReportResponse>) {});
+    state_.Read<absl::Time>(
+        [this, environment](const State& state) -> absl::StatusOr<absl::Time> {
+          ReportRollouts(state, environment);
+          return NextWake(state.environments().at(environment));
+        },
+        [this, environment](absl::StatusOr<absl::Time> wake) {
+          // A log that cannot be served now is loaded again, and then everything is dirty.
+          if (wake.ok()) ScheduleWake(environment, *wake);
+        });
+  }
+}
+
+void Service::ScheduleWake(const std::string& environment, absl::Time wake) {
+  if (wake == absl::InfiniteFuture()) {
+    wakes_.erase(environment);
+    return;
+  }
+  const auto asked = wakes_.find(environment);
+  if (asked != wakes_.end() && asked->second <= wake && asked->second > clock_->Now()) return;
+  wakes_[environment] = wake;
+  const absl::Duration delay = std::max(absl::Milliseconds(1), wake - clock_->Now());
+  executor_->PostAfter(delay, [this, environment, wake] {
+    const auto still = wakes_.find(environment);
+    if (still == wakes_.end() || still->second != wake) return;
+    wakes_.erase(still);
+    MarkDirty(environment);
+  });
+}
+
+void Service::ReportRollouts(const State& state, const std::string& environment) {
+  const auto found = state.environments().find(environment);
+  if (found == state.environments().end()) return;
+  const Rollout& rollout = found->second.rollout;
+  if (rollout.reported || config_ == nullptr ||
+      (rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED &&
+       rollout.phase != v1::ROLLOUT_PHASE_FAILED) ||
+      !reporting_.insert(environment).second) {
+    return;
+  }
+  config::v1::ReportRolloutRequest request;
+  *request.mutable_environment() = found->second.wanted.name();
+  request.set_promotion(rollout.promotion);
+  if (rollout.phase == v1::ROLLOUT_PHASE_FAILED) request.set_failure(rollout.reason);
+  ReportRollout(std::move(request));
+}
+
+void Service::ReportRollout(config::v1::ReportRolloutRequest request) {
+  config_->CallAsync<config::v1::ReportRolloutResponse>(
+      request, {}, [this, request](absl::StatusOr<config::v1::ReportRolloutResponse> response) {
+        executor_->Post([this, request, status = response.status()] {
+          const std::string environment = ToString(request.environment());
+          if (!status.ok()) {
+            LogWarning("config could not be told how a rollout ended",
+                       {{"environment", environment}, {"why", status.message()}});
+            executor_->PostAfter(kReportRetryDelay, [this, request] { ReportRollout(request); });
+            return;
+          }
+          state_.Execute<v1::ReportResponse>(
+              Internal("MarkReported"), Recorded::kOnChange,
+              [request](const State& state, const DecisionContext&) {
+                return state.MarkReported(request.environment(), request.promotion());
+              },
+              [this, environment](absl::StatusOr<v1::ReportResponse>) {
+                reporting_.erase(environment);
+                MarkDirty(environment);
+              });
+        });
+      });
+}
+
+void Service::ScheduleLivenessCheck() {
+  const absl::Duration now = clock_->Monotonic();
+  const absl::Duration next = liveness_.NextChange(now);
+  if (next == absl::InfiniteDuration() || liveness_check_at_ <= next) return;
+  liveness_check_at_ = next;
+  executor_->PostAfter(next - now, [this, next] {
+    if (liveness_check_at_ != next) return;
+    liveness_check_at_ = absl::InfiniteDuration();
+    CheckLiveness();
+  });
+}
+
+void Service::CheckLiveness() {
+  for (const auto& [host, presence] : liveness_.SilentAt(clock_->Monotonic())) {
+    state_.Execute<v1::ReportResponse>(
+        Internal("HostSilent"), Recorded::kOnChange,
+        [host = host, presence = presence](const State& state, const DecisionContext&) {
+          return state.SetPresence(host, presence);
+        },
+        [](absl::StatusOr<v1::ReportResponse>) {});
+  }
+  ScheduleLivenessCheck();
+}
+
+void Service::AddHandlers() {
+  dispatcher_.Unary<v1::ReportRequest, v1::ReportResponse>(
+      [this](const rpc::Call& call, const v1::ReportRequest& request, auto reply) {
+        const std::string host = call.caller.machine->name();
+        executor_->Post([this, host] {
+          liveness_.Heard(host, clock_->Monotonic());
+          ScheduleLivenessCheck();
+        });
+        CommandOrigin origin = call.origin;
+        origin.request_id.clear();  // A report is harmless to repeat and not worth remembering.
+        state_.Execute<v1::ReportResponse>(
+            std::move(origin), Recorded::kOnChange,
+            [request, host](const State& state, const DecisionContext& context) {
+              return state.Decide(request, host, context);
+            },
+            std::move(reply));
+      });
+  dispatcher_.Streaming<v1::WatchHostRequest, watch::v1::WatchResponse>(
+      [this](const rpc::Call& call, const v1::WatchHostRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        executor_->Post([this, host = call.caller.machine->name(), request, stream] {
+          // Before the imports have synced, what a host should run may be out of date.
+          if (!ImportsSynced()) return stream->End(NotSynced());
+          rpc::ServeWatch(&state_.writer(), HostTopic(host), request, stream);
+        });
+      });
+  dispatcher_.Streaming<v1::RelayUp, v1::RelayDown>(
+      [this](const rpc::Call& call, const v1::RelayUp&, std::shared_ptr<rpc::Stream> stream) {
+        relay_.Connect(call.caller.machine->name(), std::move(stream));
+      });
+  dispatcher_.Streaming<v1::WatchEnvironmentRequest, watch::v1::WatchResponse>(
+      [this](const rpc::Call&, const v1::WatchEnvironmentRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        executor_->Post([this, request, stream] {
+          if (!ImportsSynced()) return stream->End(NotSynced());
+          rpc::ServeWatch(&state_.writer(), EnvironmentTopic(request.environment()), request,
+                          stream);
+        });
+      });
+  dispatcher_.Unary<v1::GetEnvironmentStatusRequest, v1::GetEnvironmentStatusResponse>(
+      [this](const rpc::Call&, const v1::GetEnvironmentStatusRequest& request, auto reply) {
+        state_.Read<v1::GetEnvironmentStatusResponse>(
+            [name = request.environment()](const State& state) { return state.StatusOf(name); },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::ListHostsRequest, v1::ListHostsResponse>(
+      [this](const rpc::Call&, const v1::ListHostsRequest& request, auto reply) {
+        state_.Read<v1::ListHostsResponse>(
+            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListHostsResponse> {
+              return state.HostsOf(org);
+            },
+            std::move(reply));
+      });
+  dispatcher_.Streaming<v1::LogsRequest, v1::LogsResponse>(
+      [this](const rpc::Call&, const v1::LogsRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        state_.Read<v1::GetEnvironmentStatusResponse>(
+            [name = request.environment()](const State& state) { return state.StatusOf(name); },
+            [this, request, stream](absl::StatusOr<v1::GetEnvironmentStatusResponse> status) {
+              if (!status.ok()) return stream->End(status.status());
+              auto conversation = std::make_shared<LogsConversation>(&relay_, stream);
+              int matching = 0;
+              for (const v1::Instance& instance : status->instances()) {
+                if ((!request.instance().empty() && request.instance() != instance.id()) ||
+                    (!request.process_type().empty() &&
+                     request.process_type() != instance.process_type())) {
+                  continue;
+                }
+                ++matching;
+                v1::OpenLogs open;
+                open.set_instance(instance.id());
+                open.set_tail(request.tail());
+                open.set_follow(request.follow());
+                LogsConversation::Add(conversation, instance.host(), open);
+              }
+              if (matching == 0) {
+                return stream->End(absl::NotFoundError(
+                    "no instance matches; see what runs with: berth status"));
+              }
+              stream->Begin(conversation);
+              conversation->AllAdded();
+            });
+      });
+}
+
+}  // namespace berth::scheduler

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/eventlog/event_sourced.h"
+#include "common/rpc/access_view.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/dispatcher.h"
+#include "common/rpc/subscription.h"
+#include "services/scheduler/liveness.h"
+#include "services/scheduler/relay.h"
+#include "services/scheduler/state.h"
+
+namespace berth::scheduler {
+
+// gRPC glue of berth-scheduler, and the loop that turns what is wanted into commands: it imports
+// what config and auth say, reconciles each environment that something happened to, and tells
+// config how rollouts end. The rules are State's and Reconcile's.
+//
+// What is passed in outlives the service, and the executor is stopped before it is destroyed.
+class Service {
+ public:
+  static constexpr absl::Duration kReportRetryDelay = absl::Seconds(1);
+
+  Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
+          rpc::AccessView* access);
+
+  // `started` gets OK once calls can be served.
+  void Start(std::function<void(absl::Status)> started);
+
+  // Begins to follow config and auth over these channels. After Start.
+  void Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth);
+
+  rpc::Dispatcher& dispatcher() { return dispatcher_; }
+
+ private:
+  void AddHandlers();
+  void ImportUpdate(const std::string& source, const WatchClient::Update& update);
+  bool ImportsSynced() const { return synced_.size() == 2; }
+
+  void Loaded(const State& state);
+  void Published(const State& state, const std::vector<v1::Event>& events);
+  void MarkDirty(const std::string& environment);
+  void ReconcileDirty();
+  void ScheduleWake(const std::string& environment, absl::Time wake);
+  void ReportRollouts(const State& state, const std::string& environment);
+  void ReportRollout(config::v1::ReportRolloutRequest request);
+  void CheckLiveness();
+  void ScheduleLivenessCheck();
+
+  Executor* const executor_;
+  const Clock* const clock_;
+  IdSource* const ids_;
+  EventSourced<State> state_;
+  rpc::Dispatcher dispatcher_;
+  Relay relay_;
+
+  // On the executor only.
+  std::shared_ptr<rpc::Channel> config_;
+  std::map<std::string, std::unique_ptr<rpc::Subscription>> imports_;  // By source.
+  std::set<std::string> synced_;      // Sources whose watch has synced since the start.
+  std::set<std::string> dirty_;       // Environments to reconcile.
+  bool reconcile_posted_ = false;
+  std::map<std::string, absl::Time> wakes_;  // The earliest wake asked for, by environment.
+  std::set<std::string> reporting_;          // Environments whose rollout is being reported.
+  Liveness liveness_;
+  absl::Duration liveness_check_at_ = absl::InfiniteDuration();
+};
+
+}  // namespace berth::scheduler

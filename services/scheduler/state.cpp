@@ -1,0 +1,494 @@
+#include "services/scheduler/state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/check/check.h"
+#include "common/ids/names.h"
+#include "common/status/status_macros.h"
+
+namespace berth::scheduler {
+namespace {
+
+using types::v1::EnvironmentName;
+
+constexpr char kRolloutKey[] = "rollout";
+constexpr char kInstancePrefix[] = "instance/";
+constexpr char kHostTopicPrefix[] = "host/";
+constexpr char kEnvironmentTopicPrefix[] = "environment/";
+// What a report may carry; what is beyond is cut, so that no agent can fill the log.
+constexpr int kLogTailLinesMax = 20;
+constexpr size_t kLogTailLineBytesMax = 400;
+constexpr size_t kReasonBytesMax = 1000;
+
+std::string InstanceKey(const std::string& id) { return absl::StrCat(kInstancePrefix, id); }
+
+bool Same(const google::protobuf::Message& left, const google::protobuf::Message& right) {
+  return left.SerializeAsString() == right.SerializeAsString();
+}
+
+v1::InstanceReport Bounded(v1::InstanceReport report) {
+  if (report.reason().size() > kReasonBytesMax) {
+    report.mutable_reason()->resize(kReasonBytesMax);
+  }
+  auto* lines = report.mutable_log_tail();
+  if (lines->size() > kLogTailLinesMax) {
+    lines->DeleteSubrange(0, lines->size() - kLogTailLinesMax);
+  }
+  for (std::string& line : *lines) {
+    if (line.size() > kLogTailLineBytesMax) line.resize(kLogTailLineBytesMax);
+  }
+  return report;
+}
+
+}  // namespace
+
+std::string HostTopic(const std::string& host) { return absl::StrCat(kHostTopicPrefix, host); }
+
+std::string EnvironmentTopic(const EnvironmentName& name) {
+  return absl::StrCat(kEnvironmentTopicPrefix, ToString(name));
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  google::protobuf::Timestamp timestamp;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  timestamp.set_seconds(seconds);
+  timestamp.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  return timestamp;
+}
+
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import,
+                                                     const DecisionContext&) const {
+  Decision<Event, v1::ReportResponse> decision;
+  for (const auto& [key, value] : import.changes) {
+    if (import.source == kConfigSource) {
+      config::v1::Environment environment;
+      // Config never takes an environment back; a release of none stands for an empty one.
+      if (!value.has_value() || !environment.ParseFromString(*value)) continue;
+      const auto known = environments_.find(ToString(environment.name()));
+      if (known != environments_.end() && Same(known->second.wanted, environment)) continue;
+      *decision.events.emplace_back().mutable_environment_imported()->mutable_environment() =
+          environment;
+    } else if (import.source == kAuthSource) {
+      absl::string_view host = key;
+      if (!absl::ConsumePrefix(&host, "host/")) continue;
+      const auto known = hosts_.find(std::string(host));
+      if (!value.has_value()) {
+        if (known == hosts_.end()) continue;
+        decision.events.emplace_back().mutable_host_removed()->set_host(std::string(host));
+        continue;
+      }
+      auth::v1::Machine machine;
+      if (!machine.ParseFromString(*value)) continue;
+      if (known != hosts_.end() && Same(known->second.machine, machine)) continue;
+      *decision.events.emplace_back().mutable_host_imported()->mutable_machine() = machine;
+    }
+  }
+  if (decision.events.empty()) return decision;
+  v1::SourceAdvanced* advanced = decision.events.emplace_back().mutable_source_advanced();
+  advanced->set_source(import.source);
+  *advanced->mutable_revision() = import.revision;
+  return decision;
+}
+
+Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& request,
+                                                     const std::string& host,
+                                                     const DecisionContext& context) const {
+  const auto known = hosts_.find(host);
+  if (known == hosts_.end()) {
+    return absl::UnavailableError(
+        absl::StrCat("host ", host, " joined a moment ago and is not known to the scheduler yet"));
+  }
+  Decision<Event, v1::ReportResponse> decision;
+  if (!Same(known->second.facts, request.facts())) {
+    v1::HostFactsChanged* changed = decision.events.emplace_back().mutable_host_facts_changed();
+    changed->set_host(host);
+    *changed->mutable_facts() = request.facts();
+  }
+  if (known->second.presence != v1::HOST_PRESENCE_UP) {
+    v1::HostPresenceChanged* changed =
+        decision.events.emplace_back().mutable_host_presence_changed();
+    changed->set_host(host);
+    changed->set_presence(v1::HOST_PRESENCE_UP);
+  }
+  for (const v1::InstanceReport& unbounded : request.instances()) {
+    const auto environment = environment_of_.find(unbounded.instance());
+    if (environment == environment_of_.end()) continue;  // Gone here, and soon there.
+    const Instance& instance =
+        environments_.at(environment->second).instances.at(unbounded.instance());
+    if (instance.host != host) continue;
+    const EnvironmentName& name = instance.assignment.environment();
+    const v1::InstanceReport report = Bounded(unbounded);
+    const bool stopped =
+        report.phase() == v1::PHASE_STOPPED || report.phase() == v1::PHASE_FAILED;
+    if (instance.assignment.intent() == v1::INTENT_STOP && stopped) {
+      v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
+      removed->set_host(host);
+      *removed->mutable_environment() = name;
+      removed->set_instance(report.instance());
+      continue;
+    }
+    // A late word about an earlier attempt says nothing about this one.
+    if (report.attempt() != instance.assignment.attempt()) continue;
+    if (Same(instance.observed, report)) continue;
+    v1::InstanceObserved* observed = decision.events.emplace_back().mutable_instance_observed();
+    observed->set_host(host);
+    *observed->mutable_environment() = name;
+    *observed->mutable_observed() = report;
+    *observed->mutable_time() = ToTimestamp(context.now);
+  }
+  return decision;
+}
+
+Decided<v1::Event, v1::ReportResponse> State::SetPresence(const std::string& host,
+                                                          v1::HostPresence presence) const {
+  Decision<Event, v1::ReportResponse> decision;
+  const auto known = hosts_.find(host);
+  if (known == hosts_.end() || known->second.presence == presence) return decision;
+  v1::HostPresenceChanged* changed =
+      decision.events.emplace_back().mutable_host_presence_changed();
+  changed->set_host(host);
+  changed->set_presence(presence);
+  return decision;
+}
+
+Decided<v1::Event, v1::ReportResponse> State::MarkReported(const EnvironmentName& environment,
+                                                           uint64_t promotion) const {
+  Decision<Event, v1::ReportResponse> decision;
+  const auto known = environments_.find(ToString(environment));
+  if (known == environments_.end() || known->second.rollout.promotion != promotion ||
+      known->second.rollout.reported) {
+    return decision;
+  }
+  v1::RolloutReported* reported = decision.events.emplace_back().mutable_rollout_reported();
+  *reported->mutable_environment() = environment;
+  reported->set_promotion(promotion);
+  return decision;
+}
+
+Instance* State::Find(const EnvironmentName& environment, const std::string& instance) {
+  auto& instances = environments_[ToString(environment)].instances;
+  const auto found = instances.find(instance);
+  BERTH_CHECK_MESSAGE(found != instances.end(), instance);
+  return &found->second;
+}
+
+void State::Remove(const EnvironmentName& environment, const std::string& id) {
+  const Instance& instance = *Find(environment, id);
+  if (const auto host = hosts_.find(instance.host); host != hosts_.end()) {
+    const types::v1::Resources& taken = instance.assignment.process().resources();
+    types::v1::Resources& promised = host->second.promised;
+    promised.set_cpu_milli(promised.cpu_milli() - taken.cpu_milli());
+    promised.set_memory_bytes(promised.memory_bytes() - taken.memory_bytes());
+    host->second.instances.erase(id);
+  }
+  environment_of_.erase(id);
+  environments_[ToString(environment)].instances.erase(id);
+}
+
+void State::ApplyObserved(const v1::InstanceObserved& event) {
+  Instance& instance = *Find(event.environment(), event.observed().instance());
+  const absl::Time time = FromTimestamp(event.time());
+  const v1::Phase before = instance.observed.phase();
+  instance.observed = event.observed();
+  instance.observed_time = time;
+  if (event.observed().phase() == v1::PHASE_READY) {
+    if (before != v1::PHASE_READY) instance.ready_since = time;
+    return;
+  }
+  if (event.observed().phase() == v1::PHASE_FAILED && before != v1::PHASE_FAILED) {
+    const bool was_stable =
+        instance.ready_since.has_value() && time - *instance.ready_since >= kStableAfter;
+    instance.failures_in_row = was_stable ? 1 : instance.failures_in_row + 1;
+  }
+  instance.ready_since.reset();
+}
+
+void State::Apply(const Event& event) {
+  switch (event.event_case()) {
+    case Event::kSourceAdvanced:
+      cursors_[event.source_advanced().source()] = event.source_advanced().revision();
+      return;
+    case Event::kEnvironmentImported: {
+      const config::v1::Environment& wanted = event.environment_imported().environment();
+      environments_[ToString(wanted.name())].wanted = wanted;
+      return;
+    }
+    case Event::kHostImported:
+      hosts_[event.host_imported().machine().name()].machine = event.host_imported().machine();
+      return;
+    case Event::kHostRemoved:
+      hosts_.erase(event.host_removed().host());
+      return;
+    case Event::kHostFactsChanged:
+      hosts_[event.host_facts_changed().host()].facts = event.host_facts_changed().facts();
+      return;
+    case Event::kHostPresenceChanged:
+      hosts_[event.host_presence_changed().host()].presence =
+          event.host_presence_changed().presence();
+      return;
+    case Event::kRolloutStarted: {
+      const v1::RolloutStarted& started = event.rollout_started();
+      Environment& environment = environments_[ToString(started.environment())];
+      environment.rollout = Rollout();
+      environment.rollout.promotion = started.promotion();
+      environment.rollout.release = started.release();
+      environment.rollout.phase = v1::ROLLOUT_PHASE_RUNNING;
+      environment.rollout.start_time = FromTimestamp(started.start_time());
+      environment.rollout.deadline = FromTimestamp(started.deadline());
+      environment.unplaced.clear();
+      return;
+    }
+    case Event::kInstancePlaced: {
+      const v1::InstancePlaced& placed = event.instance_placed();
+      const v1::Assignment& assignment = placed.assignment();
+      const std::string key = ToString(assignment.environment());
+      Instance& instance = environments_[key].instances[assignment.instance()];
+      instance.host = placed.host();
+      instance.assignment = assignment;
+      environments_[key].unplaced.erase(assignment.process_type());
+      environment_of_[assignment.instance()] = key;
+      Host& host = hosts_[placed.host()];
+      const types::v1::Resources& taken = assignment.process().resources();
+      host.promised.set_cpu_milli(host.promised.cpu_milli() + taken.cpu_milli());
+      host.promised.set_memory_bytes(host.promised.memory_bytes() + taken.memory_bytes());
+      host.instances.insert(assignment.instance());
+      host.addresses_given = std::max(host.addresses_given, placed.address_number());
+      return;
+    }
+    case Event::kPlacementRefused: {
+      const v1::PlacementRefused& refused = event.placement_refused();
+      environments_[ToString(refused.environment())].unplaced[refused.process_type()] =
+          refused.reason();
+      return;
+    }
+    case Event::kInstanceObserved:
+      ApplyObserved(event.instance_observed());
+      return;
+    case Event::kAttemptStarted: {
+      Instance& instance =
+          *Find(event.attempt_started().environment(), event.attempt_started().instance());
+      instance.assignment.set_attempt(event.attempt_started().attempt());
+      instance.observed.Clear();
+      instance.ready_since.reset();
+      return;
+    }
+    case Event::kInstanceDraining:
+      Find(event.instance_draining().environment(), event.instance_draining().instance())
+          ->draining = true;
+      return;
+    case Event::kInstanceStopping:
+      Find(event.instance_stopping().environment(), event.instance_stopping().instance())
+          ->assignment.set_intent(v1::INTENT_STOP);
+      return;
+    case Event::kInstanceRemoved:
+      Remove(event.instance_removed().environment(), event.instance_removed().instance());
+      return;
+    case Event::kRolloutSucceeded:
+      environments_[ToString(event.rollout_succeeded().environment())].rollout.phase =
+          v1::ROLLOUT_PHASE_SUCCEEDED;
+      return;
+    case Event::kRolloutFailed: {
+      const v1::RolloutFailed& failed = event.rollout_failed();
+      Rollout& rollout = environments_[ToString(failed.environment())].rollout;
+      rollout.phase = v1::ROLLOUT_PHASE_FAILED;
+      rollout.reason = failed.reason();
+      rollout.failed_instance = failed.failed_instance();
+      return;
+    }
+    case Event::kRolloutReported:
+      environments_[ToString(event.rollout_reported().environment())].rollout.reported = true;
+      return;
+    case Event::EVENT_NOT_SET:
+      break;
+  }
+  BERTH_CHECK_MESSAGE(false, "an event without content");
+}
+
+namespace {
+
+// An instance is shown to its host and in its environment.
+template <typename InstanceEvent>
+void TouchInstance(const InstanceEvent& event, std::set<TopicKey>* keys) {
+  keys->insert({HostTopic(event.host()), InstanceKey(event.instance())});
+  keys->insert({EnvironmentTopic(event.environment()), InstanceKey(event.instance())});
+}
+
+}  // namespace
+
+void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
+  switch (event.event_case()) {
+    case Event::kInstancePlaced: {
+      const v1::InstancePlaced& placed = event.instance_placed();
+      const std::string key = InstanceKey(placed.assignment().instance());
+      keys->insert({HostTopic(placed.host()), key});
+      keys->insert({EnvironmentTopic(placed.assignment().environment()), key});
+      return;
+    }
+    case Event::kInstanceObserved:
+      keys->insert({EnvironmentTopic(event.instance_observed().environment()),
+                    InstanceKey(event.instance_observed().observed().instance())});
+      return;
+    case Event::kAttemptStarted:
+      return TouchInstance(event.attempt_started(), keys);
+    case Event::kInstanceDraining:
+      return TouchInstance(event.instance_draining(), keys);
+    case Event::kInstanceStopping:
+      return TouchInstance(event.instance_stopping(), keys);
+    case Event::kInstanceRemoved:
+      return TouchInstance(event.instance_removed(), keys);
+    case Event::kRolloutStarted:
+      keys->insert({EnvironmentTopic(event.rollout_started().environment()), kRolloutKey});
+      return;
+    case Event::kPlacementRefused:
+      keys->insert({EnvironmentTopic(event.placement_refused().environment()), kRolloutKey});
+      return;
+    case Event::kRolloutSucceeded:
+      keys->insert({EnvironmentTopic(event.rollout_succeeded().environment()), kRolloutKey});
+      return;
+    case Event::kRolloutFailed:
+      keys->insert({EnvironmentTopic(event.rollout_failed().environment()), kRolloutKey});
+      return;
+    case Event::kSourceAdvanced:
+    case Event::kEnvironmentImported:
+    case Event::kHostImported:
+    case Event::kHostRemoved:
+    case Event::kHostFactsChanged:
+    case Event::kHostPresenceChanged:
+    case Event::kRolloutReported:
+    case Event::EVENT_NOT_SET:
+      return;
+  }
+}
+
+std::optional<std::string> State::View(const TopicKey& key) const {
+  absl::string_view topic = key.first;
+  absl::string_view id = key.second;
+  if (absl::ConsumePrefix(&topic, kEnvironmentTopicPrefix)) {
+    const auto environment = environments_.find(std::string(topic));
+    if (environment == environments_.end()) return std::nullopt;
+    if (key.second == kRolloutKey) {
+      return ToProto(environment->second).SerializeAsString();
+    }
+    if (!absl::ConsumePrefix(&id, kInstancePrefix)) return std::nullopt;
+    const auto instance = environment->second.instances.find(std::string(id));
+    if (instance == environment->second.instances.end()) return std::nullopt;
+    return ToProto(instance->first, instance->second).SerializeAsString();
+  }
+  if (absl::ConsumePrefix(&topic, kHostTopicPrefix) && absl::ConsumePrefix(&id, kInstancePrefix)) {
+    const auto environment = environment_of_.find(std::string(id));
+    if (environment == environment_of_.end()) return std::nullopt;
+    return environments_.at(environment->second)
+        .instances.at(std::string(id))
+        .assignment.SerializeAsString();
+  }
+  return std::nullopt;
+}
+
+TopicEntries State::Entries(const std::string& topic_name) const {
+  TopicEntries entries;
+  absl::string_view topic = topic_name;
+  if (absl::ConsumePrefix(&topic, kHostTopicPrefix)) {
+    const auto host = hosts_.find(std::string(topic));
+    if (host == hosts_.end()) return entries;
+    for (const std::string& id : host->second.instances) {
+      const std::string key = InstanceKey(id);
+      entries.emplace_back(key, *View({topic_name, key}));
+    }
+  } else if (absl::ConsumePrefix(&topic, kEnvironmentTopicPrefix)) {
+    const auto environment = environments_.find(std::string(topic));
+    if (environment == environments_.end()) return entries;
+    for (const auto& [id, instance] : environment->second.instances) {
+      entries.emplace_back(InstanceKey(id), ToProto(id, instance).SerializeAsString());
+    }
+    entries.emplace_back(kRolloutKey, ToProto(environment->second).SerializeAsString());
+  }
+  return entries;
+}
+
+std::optional<watch::v1::Revision> State::Cursor(const std::string& source) const {
+  const auto found = cursors_.find(source);
+  if (found == cursors_.end()) return std::nullopt;
+  return found->second;
+}
+
+absl::StatusOr<v1::GetEnvironmentStatusResponse> State::StatusOf(
+    const EnvironmentName& name) const {
+  const auto found = environments_.find(ToString(name));
+  if (found == environments_.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("nothing was deployed to ", ToString(name), " yet; see: berth deploy"));
+  }
+  const Environment& environment = found->second;
+  v1::GetEnvironmentStatusResponse status;
+  *status.mutable_rollout() = ToProto(environment);
+  for (const auto& [id, instance] : environment.instances) {
+    *status.add_instances() = ToProto(id, instance);
+  }
+  std::sort(status.mutable_instances()->begin(), status.mutable_instances()->end(),
+            [](const v1::Instance& left, const v1::Instance& right) {
+              return std::pair(left.process_type(), left.id()) <
+                     std::pair(right.process_type(), right.id());
+            });
+  *status.mutable_replicas() = environment.wanted.desired().replicas();
+  status.mutable_unplaced()->insert(environment.unplaced.begin(), environment.unplaced.end());
+  return status;
+}
+
+v1::ListHostsResponse State::HostsOf(const std::string& org) const {
+  v1::ListHostsResponse response;
+  for (const auto& [name, host] : hosts_) {
+    if (host.machine.org() != org) continue;
+    v1::Host* shown = response.add_hosts();
+    shown->set_name(name);
+    shown->set_presence(host.presence);
+    *shown->mutable_facts() = host.facts;
+    *shown->mutable_promised() = host.promised;
+    shown->set_instances(static_cast<uint32_t>(host.instances.size()));
+    shown->set_prefix(host.machine.prefix());
+  }
+  return response;
+}
+
+v1::Instance State::ToProto(const std::string& id, const Instance& instance) {
+  v1::Instance shown;
+  shown.set_id(id);
+  shown.set_process_type(instance.assignment.process_type());
+  shown.set_release(instance.assignment.release());
+  shown.set_host(instance.host);
+  shown.set_address(instance.assignment.address());
+  shown.set_intent(instance.assignment.intent());
+  *shown.mutable_observed() = instance.observed;
+  shown.set_draining(instance.draining);
+  for (const auto& [name, port] : instance.assignment.process().ports()) {
+    (*shown.mutable_ports())[name] = port.port();
+  }
+  return shown;
+}
+
+v1::Rollout State::ToProto(const Environment& environment) {
+  const Rollout& rollout = environment.rollout;
+  v1::Rollout shown;
+  shown.set_promotion(rollout.promotion);
+  shown.set_release(rollout.release);
+  shown.set_phase(rollout.phase);
+  shown.set_reason(rollout.reason);
+  if (rollout.phase == v1::ROLLOUT_PHASE_RUNNING && !environment.unplaced.empty()) {
+    shown.set_reason(environment.unplaced.begin()->second);
+  }
+  *shown.mutable_start_time() = ToTimestamp(rollout.start_time);
+  if (!rollout.failed_instance.instance().empty()) {
+    *shown.mutable_failed_instance() = rollout.failed_instance;
+  }
+  return shown;
+}
+
+}  // namespace berth::scheduler

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "berth/auth/v1/auth.pb.h"
+#include "berth/config/v1/config.pb.h"
+#include "berth/scheduler/v1/events.pb.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/eventlog/event_sourced.h"
+
+namespace berth::scheduler {
+
+// A member host.
+struct Host {
+  auth::v1::Machine machine;
+  v1::HostFacts facts;  // Empty until its first report.
+  v1::HostPresence presence = v1::HOST_PRESENCE_UNSPECIFIED;
+  types::v1::Resources promised;      // To every instance placed here, stopping ones too.
+  std::set<std::string> instances;
+  uint64_t addresses_given = 0;
+};
+
+// One placed replica.
+struct Instance {
+  std::string host;
+  v1::Assignment assignment;
+  v1::InstanceReport observed;
+  absl::Time observed_time;            // When `observed` came.
+  std::optional<absl::Time> ready_since;
+  int failures_in_row = 0;             // Of this process on this placement.
+  bool draining = false;
+};
+
+// The newest rollout of an environment.
+struct Rollout {
+  uint64_t promotion = 0;
+  uint64_t release = 0;
+  v1::RolloutPhase phase = v1::ROLLOUT_PHASE_UNSPECIFIED;
+  std::string reason;
+  absl::Time start_time;
+  absl::Time deadline = absl::InfiniteFuture();
+  v1::InstanceReport failed_instance;
+  bool reported = false;  // Config knows how it ended.
+};
+
+// An environment, as config wants it and as it is.
+struct Environment {
+  config::v1::Environment wanted;
+  Rollout rollout;
+  std::map<std::string, Instance> instances;
+  std::map<std::string, std::string> unplaced;  // Process types without room, and why.
+};
+
+// What came over another service's watch: entries that changed or are gone, and where it stands.
+struct Import {
+  std::string source;
+  watch::v1::Revision revision;
+  std::map<std::string, std::optional<std::string>> changes;
+};
+
+// What runs where, as the events so far make it. Pure: see common/eventlog/event_sourced.h. What
+// should change is reconcile.h's to say.
+class State {
+ public:
+  using Event = v1::Event;
+
+  static constexpr char kConfigSource[] = "config";
+  static constexpr char kAuthSource[] = "auth";
+  // A failure after so long of being ready is the first of a new row.
+  static constexpr absl::Duration kStableAfter = absl::Minutes(1);
+  // Addresses of a /64 below this number are the host's own.
+  static constexpr uint64_t kFirstAddress = 0x100;
+
+  // Imports are harmless to repeat: what is so already makes no event.
+  Decided<Event, v1::ReportResponse> Decide(const Import& import,
+                                            const DecisionContext& context) const;
+  // A host's report. kNotFound: the host is not a member as far as is known here yet.
+  Decided<Event, v1::ReportResponse> Decide(const v1::ReportRequest& request,
+                                            const std::string& host,
+                                            const DecisionContext& context) const;
+  // What is believed of a host's presence.
+  Decided<Event, v1::ReportResponse> SetPresence(const std::string& host,
+                                                 v1::HostPresence presence) const;
+  // Config has taken note of how a rollout ended.
+  Decided<Event, v1::ReportResponse> MarkReported(const types::v1::EnvironmentName& environment,
+                                                  uint64_t promotion) const;
+
+  void Apply(const Event& event);
+
+  void Touched(const Event& event, std::set<TopicKey>* keys) const;
+  std::optional<std::string> View(const TopicKey& key) const;
+  TopicEntries Entries(const std::string& topic) const;
+
+  const std::map<std::string, Host>& hosts() const { return hosts_; }
+  // By ORG/APP/ENV.
+  const std::map<std::string, Environment>& environments() const { return environments_; }
+  // Where another service's watch is to be resumed; nullopt: from a snapshot.
+  std::optional<watch::v1::Revision> Cursor(const std::string& source) const;
+
+  // kNotFound: nothing was ever deployed there.
+  absl::StatusOr<v1::GetEnvironmentStatusResponse> StatusOf(
+      const types::v1::EnvironmentName& name) const;
+  v1::ListHostsResponse HostsOf(const std::string& org) const;
+
+ private:
+  static v1::Instance ToProto(const std::string& id, const Instance& instance);
+  static v1::Rollout ToProto(const Environment& environment);
+  void ApplyObserved(const v1::InstanceObserved& event);
+  Instance* Find(const types::v1::EnvironmentName& environment, const std::string& instance);
+  void Remove(const types::v1::EnvironmentName& environment, const std::string& instance);
+
+  std::map<std::string, Host> hosts_;
+  std::map<std::string, Environment> environments_;
+  std::map<std::string, watch::v1::Revision> cursors_;
+  // From instance ids to their environments' keys, for reports.
+  std::map<std::string, std::string> environment_of_;
+};
+
+// The topics: what one host should run, how one environment is going.
+std::string HostTopic(const std::string& host);
+std::string EnvironmentTopic(const types::v1::EnvironmentName& name);
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time);
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
+
+}  // namespace berth::scheduler
