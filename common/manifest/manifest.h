@@ -10,7 +10,7 @@
 namespace berth {
 
 // What a manifest may hold, in bytes.
-inline constexpr size_t kManifestBytesMax = 256 * 1024;
+inline constexpr size_t kManifestBytesMax = size_t{256} * 1024;
 
 // Reads a berth.yaml, strictly, and fills in every default. The same text always gives the same
 // message or the same error, wherever and whenever it is read.

@@ -32,12 +32,12 @@ constexpr size_t kProcessNameBytesMax = 50;
 constexpr size_t kRoutesMax = 100;
 constexpr uint32_t kPortMax = 65535;
 
-void ParseSchema(yaml::Fields& fields) {
+void ParseSchema(const yaml::Value& document, yaml::Fields& fields) {
   const auto schema = fields.Required("schema");
   if (!schema.has_value()) return;
   schema->Choice({kSchema});
   // Whoever reads the file, a person or a program, must know the schema before the rest.
-  if (fields.value().node().entries[0].key != "schema") schema->Refuse("must be the first field");
+  if (document.node().entries[0].key != "schema") schema->Refuse("must be the first field");
 }
 
 void ParseImageReference(const yaml::Value& value, config::v1::Image* image) {
@@ -218,7 +218,7 @@ google::protobuf::Value ToValue(const yaml::Node& node) {
 Manifest ParseDocument(const yaml::Value& document) {
   Manifest manifest;
   yaml::Fields fields(document);
-  ParseSchema(fields);
+  ParseSchema(document, fields);
   if (const auto app = fields.Required("app")) manifest.set_app(ReadName(*app).value_or(""));
   if (const auto org = fields.Optional("org")) manifest.set_org(ReadName(*org).value_or(""));
   if (const auto image = fields.Required("image")) ParseImage(*image, manifest.mutable_image());

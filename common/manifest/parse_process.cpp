@@ -256,7 +256,7 @@ void ParseUpdate(const std::optional<yaml::Value>& value, config::v1::Update* up
                update->mutable_deadline());
   fields.RefuseUnknown();
   if (update->max_surge() == 0 && update->max_unavailable() == 0) {
-    fields.value().Refuse("max_surge and max_unavailable are both 0: nothing could be replaced");
+    fields.Refuse("max_surge and max_unavailable are both 0: nothing could be replaced");
   }
 }
 

@@ -70,10 +70,11 @@ SettingsReader::SettingsReader(absl::string_view yaml, absl::string_view file_na
   document_ = document->kind == yaml::Node::Kind::kNull
                   ? EmptyMapping({})
                   : std::make_unique<yaml::Node>(*std::move(document));
-  fields_.emplace(yaml::Value(*document_, "", findings_.get()));
+  value_.emplace(*document_, "", findings_.get());
+  fields_.emplace(value_);
 }
 
-SettingsReader::SettingsReader(const yaml::Value& value) : fields_(value) {}
+SettingsReader::SettingsReader(const yaml::Value& value) : value_(value), fields_(value) {}
 
 void SettingsReader::Required(absl::string_view name, std::string* setting) {
   Assign(RequiredValue(name), setting);
@@ -114,12 +115,12 @@ void SettingsReader::Choice(absl::string_view name, std::string* setting,
 
 SettingsReader& SettingsReader::Section(absl::string_view name) {
   if (SettingsReader* section = OptionalSection(name)) return *section;
-  if (!fields_.has_value()) {
+  if (!value_.has_value()) {
     sections_.push_back(std::unique_ptr<SettingsReader>(new SettingsReader("", "")));
     return *sections_.back();
   }
-  std::unique_ptr<yaml::Node> empty = EmptyMapping(fields_->value().node().place);
-  const yaml::Value value = fields_->value().Child(name, *empty);
+  std::unique_ptr<yaml::Node> empty = EmptyMapping(value_->node().place);
+  const yaml::Value value = value_->Child(name, *empty);
   sections_.push_back(std::unique_ptr<SettingsReader>(new SettingsReader(value)));
   sections_.back()->document_ = std::move(empty);
   return *sections_.back();
@@ -138,7 +139,7 @@ void SettingsReader::Refuse(absl::string_view name, absl::string_view what) {
   if (value.has_value()) {
     value->Refuse(what);
   } else {
-    fields_->value().Refuse(absl::StrCat(name, " ", what));
+    fields_->Refuse(absl::StrCat(name, " ", what));
   }
 }
 

@@ -19,7 +19,7 @@
 namespace berth {
 
 // What a settings file may hold, in bytes.
-inline constexpr size_t kSettingsBytesMax = 64 * 1024;
+inline constexpr size_t kSettingsBytesMax = size_t{64} * 1024;
 
 // Reads a settings file whole. kNotFound and kInvalidArgument (too large) name the path.
 absl::StatusOr<std::string> ReadSettingsFile(const std::string& path);
@@ -106,6 +106,7 @@ class SettingsReader {
   std::unique_ptr<yaml::Findings> findings_;
   std::unique_ptr<yaml::Node> document_;
   // Nothing where the text could not be read at all.
+  std::optional<yaml::Value> value_;
   std::optional<yaml::Fields> fields_;
   std::vector<std::unique_ptr<SettingsReader>> sections_;
 };

@@ -30,10 +30,10 @@ absl::Status Findings::ToStatus() const {
     absl::StrAppend(out, finding.text);
   });
   if (count_ > listed.size()) {
-    absl::StrAppend(&message, "\n", file_name_, ": ", count_ - listed.size(),
-                    " more mistakes are not shown");
+    absl::StrAppend(&message, "\n", file_name_, ": ", count_ - listed.size(), " more not shown");
   }
   std::vector<FieldViolation> violations;
+  violations.reserve(listed.size());
   for (const Finding& finding : listed) violations.push_back({finding.path, finding.text});
   return WithFieldViolations(absl::InvalidArgumentError(message), violations);
 }

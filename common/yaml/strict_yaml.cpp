@@ -224,9 +224,10 @@ std::optional<Node> ParseStrict(absl::string_view text, size_t bytes_max, Findin
     const bool open_quote = error.msg == YAML::ErrorMsg::DOC_IN_SCALAR;
     findings->Add(PlaceOf(error.mark), "",
                   absl::StrCat("not YAML: ", open_quote ? "a quoted text has no end" : error.msg));
+    return std::nullopt;
   } catch (const StopParsing&) {
+    return std::nullopt;
   }
-  return std::nullopt;
 }
 
 }  // namespace berth::yaml

@@ -175,10 +175,16 @@ std::optional<Value> Fields::Optional(absl::string_view name) {
 
 std::optional<Value> Fields::Required(absl::string_view name) {
   std::optional<Value> field = Optional(name);
-  if (!field.has_value() && value_.has_value() && value_->IsMapping()) {
+  const bool has_fields =
+      value_.has_value() && value_->IsMapping() && value_->node().entries.size() <= kFieldsMax;
+  if (!field.has_value() && has_fields) {
     value_->Refuse(absl::StrCat(name, " is missing"));
   }
   return field;
+}
+
+void Fields::Refuse(absl::string_view what) const {
+  if (value_.has_value()) value_->Refuse(what);
 }
 
 std::vector<NamedValue> Fields::StartingWith(absl::string_view prefix) {

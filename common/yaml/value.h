@@ -78,8 +78,8 @@ struct NamedValue {
 // The fields of a mapping, asked for by name; those never asked for are unknown ones.
 class Fields {
  public:
-  // A value that is no mapping is a finding and has no fields; none is then reported missing. So it
-  // is, without a finding, where there is no value: all fields are absent.
+  // A value that is no mapping is a finding and has no fields; none is then reported missing. Nor
+  // where there is no value at all, which is no finding: every field is absent.
   explicit Fields(std::optional<Value> value);
 
   // The field, or nothing where it is absent.
@@ -92,8 +92,8 @@ class Fields {
   // Adds a finding for each field that was never asked for, with the nearest name that was.
   void RefuseUnknown() const;
 
-  // The mapping; only where the constructor was given one.
-  const Value& value() const { return *value_; }
+  // Adds a finding at the mapping; nowhere where there is none.
+  void Refuse(absl::string_view what) const;
 
  private:
   std::optional<Value> value_;

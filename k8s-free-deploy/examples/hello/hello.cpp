@@ -42,7 +42,7 @@ using std::chrono::seconds;
 // Above this, connections wait in the kernel's queue.
 constexpr size_t kConnectionsMax = 4000;
 // Of a request's head, and of its body, which is read and ignored.
-constexpr size_t kRequestBytesMax = 16 * 1024;
+constexpr size_t kRequestBytesMax = size_t{16} * 1024;
 // How long a connection may be silent.
 constexpr seconds kIdleMax{60};
 // How long requests may take to finish after SIGTERM.
@@ -154,8 +154,9 @@ const char* Phrase(int status) {
       return "Not Implemented";
     case 503:
       return "Service Unavailable";
+    default:
+      return "Error";
   }
-  return "Error";
 }
 
 // One request as far as hello understands requests.
@@ -550,7 +551,7 @@ X509* MakeCertificate(EVP_PKEY* key, const std::string& names) {
   ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), 1);
   // An hour back, for clients whose clocks are behind.
   constexpr long kHourSeconds = 3600;
-  constexpr long kYearSeconds = 365 * 24 * kHourSeconds;
+  constexpr long kYearSeconds = kHourSeconds * 24 * 365;
   X509_gmtime_adj(X509_getm_notBefore(certificate), -kHourSeconds);
   X509_gmtime_adj(X509_getm_notAfter(certificate), kYearSeconds);
   X509_set_pubkey(certificate, key);
