@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace berth {
@@ -20,7 +21,7 @@ struct TcpCheck {
 struct HttpCheck {
   uint16_t port = 0;
   std::string path = "/";
-  std::vector<int> statuses;
+  std::vector<int> statuses = {};
 };
 
 // Passes when the command, run inside the instance, exits with 0.
@@ -33,7 +34,8 @@ using Check = std::variant<TcpCheck, HttpCheck, ExecCheck>;
 struct ProbePolicy {
   absl::Duration interval = absl::Seconds(5);  // From the end of a check to the next one.
   absl::Duration timeout = absl::Seconds(2);   // Of one check; a check that takes longer failed.
-  // While starting, checks come this close, so that nobody waits for what is ready.
+  // While starting, checks come this close, if `interval` is not shorter anyway, so that nobody
+  // waits for what is ready.
   absl::Duration start_interval = absl::Milliseconds(250);
   // How long the instance may take to become ready for the first time.
   absl::Duration start_max = absl::Minutes(5);
@@ -44,7 +46,7 @@ struct ProbePolicy {
 struct CheckResult {
   bool passed = false;
   // Why not, for people: "connect to [fd00::2]:8080: connection refused".
-  std::string detail;
+  std::string detail = "";
 };
 
 enum class Health {
@@ -52,6 +54,8 @@ enum class Health {
   kReady,
   kUnready,  // Was ready, or should have become so within start_max.
 };
+
+absl::string_view HealthName(Health health);
 
 // What a series of check results means for one instance. Pure: time comes in as an argument, from
 // Clock::Monotonic. The owner runs a check when one is due and records what came of it; at most one
@@ -79,6 +83,9 @@ class Probe {
   const std::string& detail() const { return detail_; }
 
  private:
+  void RecordSuccess();
+  void RecordFailure(const std::string& detail);
+
   ProbePolicy policy_;
   absl::Duration started_at_;
   absl::Duration next_check_at_;
