@@ -103,6 +103,13 @@ absl::Status Bridge::RemoveUnused(const json& network) {
       .status();
 }
 
+absl::Status Bridge::Remove() {
+  const absl::Status removed =
+      client_.Call({.method = "DELETE", .path = absl::StrCat("/networks/", PercentEncode(name_))})
+          .status();
+  return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+}
+
 absl::StatusOr<std::string> Bridge::Interface() {
   BERTH_ASSIGN_OR_RETURN(
       const json network,

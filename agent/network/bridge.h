@@ -21,6 +21,10 @@ class Bridge : public Network {
   std::string name() const override { return name_; }
   absl::StatusOr<std::string> Interface() override;
 
+  // Removes the network, for a host that leaves; nothing may be attached to it any more. What is
+  // gone already is OK.
+  absl::Status Remove();
+
  private:
   std::string InterfaceName() const { return name_ + "0"; }
   absl::Status Create(const HostPrefix& prefix);

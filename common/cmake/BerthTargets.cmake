@@ -10,7 +10,8 @@
 add_library(berth_compile_options INTERFACE)
 target_compile_options(berth_compile_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+  # Debian's libraries are built by GCC; without the older rule for mangling, Abseil's do not link.
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-fclang-abi-compat=17>
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
   $<$<CONFIG:Release>:-fstack-protector-strong;-fcf-protection>)
 target_compile_definitions(berth_compile_options INTERFACE

@@ -38,6 +38,12 @@ void WaitForStop() {
   }
 }
 
+bool WaitForStop(absl::Duration timeout) {
+  const sigset_t signals = StopSignals();
+  const timespec limit = absl::ToTimespec(timeout);
+  return sigtimedwait(&signals, nullptr, &limit) > 0;
+}
+
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   const std::filesystem::path folder(path);

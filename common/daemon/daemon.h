@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace berth {
 
@@ -15,6 +16,9 @@ void BlockStopSignals();
 
 // Sleeps until SIGTERM or SIGINT arrives.
 void WaitForStop();
+
+// The same for at most `timeout`; whether a signal arrived.
+bool WaitForStop(absl::Duration timeout);
 
 // Makes the folder, and those above it, mode 0700 where it is new.
 absl::Status MakeFolder(const std::string& path);

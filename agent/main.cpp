@@ -1,0 +1,239 @@
+// The host agent: settings → identity → membership → driver and network → loop → wait.
+
+#include <arpa/inet.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "agent/agent.h"
+#include "agent/health/prober.h"
+#include "agent/host_facts.h"
+#include "agent/log_relay.h"
+#include "agent/network/bridge.h"
+#include "agent/runtime/podman/podman_driver.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/clock/system_clock.h"
+#include "common/crypto/machine_identity.h"
+#include "common/crypto/secret_bytes.h"
+#include "common/daemon/daemon.h"
+#include "common/executor/thread_executor.h"
+#include "common/files/atomic_file.h"
+#include "common/ids/random_id_source.h"
+#include "common/log/log.h"
+#include "common/rpc/membership.h"
+#include "common/rpc/server.h"
+#include "common/rpc/subscription.h"
+#include "common/settings/settings.h"
+#include "common/status/status_macros.h"
+
+namespace berth::agent {
+namespace {
+
+constexpr int kWorkers = 4;
+constexpr size_t kCaSizeMax = 16 << 10;
+constexpr size_t kMemberSizeMax = 64 << 10;
+constexpr absl::Duration kRetryDelay = absl::Seconds(2);
+
+struct AgentSettings {
+  std::string server;           // HOST:PORT of the control plane.
+  std::string ca_file;          // The platform CA, PEM.
+  std::string state;            // The folder everything is kept in.
+  std::string join_token_file;  // Needed once, to join.
+  std::string network = "berth";
+  PodmanServiceSettings podman;
+};
+
+absl::StatusOr<AgentSettings> LoadSettings(const std::string& path) {
+  BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
+  AgentSettings settings;
+  SettingsReader reader(text, path);
+  reader.Required("server", &settings.server);
+  reader.Required("ca_file", &settings.ca_file);
+  reader.Required("state", &settings.state);
+  settings.join_token_file = settings.state + "/join-token";
+  reader.Optional("join_token_file", &settings.join_token_file);
+  reader.Optional("network", &settings.network);
+  settings.podman.state_folder = settings.state + "/podman";
+  settings.podman.socket_path = settings.podman.state_folder + "/podman.sock";
+  SettingsReader& podman = reader.Section("podman");
+  podman.Optional("program", &settings.podman.program);
+  podman.Optional("arguments", &settings.podman.arguments);
+  podman.Optional("socket", &settings.podman.socket_path);
+  podman.Optional("containers_conf", &settings.podman.containers_conf);
+  BERTH_RETURN_IF_ERROR(reader.Finish());
+  return settings;
+}
+
+// The host's /64 and the platform's /48 around it, as text.
+HostPrefix PrefixOf(const auth::v1::Machine& machine) {
+  auto text = [](std::string bytes, int length) {
+    bytes.resize(sizeof(in6_addr), '\0');
+    char address[INET6_ADDRSTRLEN] = "";
+    inet_ntop(AF_INET6, bytes.data(), address, sizeof(address));
+    return absl::StrCat(address, "/", length);
+  };
+  HostPrefix prefix;
+  prefix.ipv6 = text(machine.prefix(), 64);
+  prefix.platform_ipv6 = text(machine.prefix().substr(0, 6), 48);
+  return prefix;
+}
+
+// Joining needs the control plane, which may come up after this machine.
+absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& identity,
+                                                      const rpc::JoinOptions& options) {
+  while (true) {
+    absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadOrJoin(identity, options);
+    if (member.ok() || !(absl::IsUnavailable(member.status()) ||
+                         absl::IsDeadlineExceeded(member.status()))) {
+      return member;
+    }
+    LogWarning("joining is tried again", {{"why", member.status().message()}});
+    if (WaitForStop(kRetryDelay)) return absl::CancelledError("stopped while joining");
+  }
+}
+
+// Tells the loop of every exit, again and again until `stop`.
+void WatchExits(Driver* driver, Agent* agent, Executor* loop, Executor* own,
+                std::stop_token stop) {
+  const absl::Status status = driver->WatchExits(
+      stop, [&] { loop->Post([agent] { agent->ExitsWatched(); }); },
+      [&](const InstanceExit& exit) {
+        loop->Post([agent, instance = exit.instance_id] { agent->InstanceExited(instance); });
+      });
+  if (stop.stop_requested()) return;
+  LogWarning("the watch for exits ended and is begun again", {{"why", status.message()}});
+  own->PostAfter(kRetryDelay, [=] { WatchExits(driver, agent, loop, own, stop); });
+}
+
+absl::Status Run(const AgentSettings& settings) {
+  BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
+  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
+                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
+  BERTH_ASSIGN_OR_RETURN(const std::string ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
+  rpc::JoinOptions join;
+  join.folder = settings.state;
+  join.auth_address = settings.server;
+  join.ca_pem = ca_pem;
+  join.join_token_file = settings.join_token_file;
+  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member, JoinPatiently(identity, join));
+  const std::string host = member.machine().name();
+  BERTH_ASSIGN_OR_RETURN(rpc::ChannelOptions channel_options,
+                         rpc::MachineChannel(identity, absl::StrCat("host/", host),
+                                             settings.server, member.ca_certificate()));
+  channel_options.service = "scheduler";
+  const std::shared_ptr<rpc::Channel> channel = rpc::Channel::Open(channel_options);
+
+  const SystemClock clock;
+  RandomIdSource ids;
+  PodmanDriver driver(settings.podman, host, &clock);
+  Bridge network(settings.podman, settings.network);
+  const DesiredCache cache(settings.state + "/desired");
+  BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
+
+  ThreadExecutor loop("loop");
+  std::vector<std::unique_ptr<ThreadExecutor>> workers;
+  Dependencies dependencies;
+  for (int i = 0; i < kWorkers; ++i) {
+    workers.push_back(std::make_unique<ThreadExecutor>(absl::StrCat("worker-", i)));
+    dependencies.workers.push_back(workers.back().get());
+  }
+  dependencies.driver = &driver;
+  dependencies.loop = &loop;
+  dependencies.clock = &clock;
+  dependencies.cache = &cache;
+  dependencies.network = network.name();
+  dependencies.run_check = [&driver](const CheckRequest& request) {
+    return RunCheck(request.check, {request.handle, request.address}, request.timeout, driver);
+  };
+  // Made once, and tried again with every look at the host until it is there.
+  auto network_made = std::make_shared<std::atomic<bool>>(false);
+  dependencies.collect_facts = [&driver, &network, network_made,
+                                prefix = PrefixOf(member.machine())] {
+    scheduler::v1::HostFacts facts = CollectHostFacts(&driver);
+    if (!*network_made) {
+      const absl::Status status = network.EnsureNetwork(prefix);
+      *network_made = status.ok();
+      if (!status.ok()) facts.add_problems(std::string(status.message()));
+    }
+    return facts;
+  };
+  dependencies.send_report = [channel](const scheduler::v1::ReportRequest& report,
+                                       std::function<void(absl::Status)> done) {
+    channel->CallAsync<scheduler::v1::ReportResponse>(
+        report, {}, [done](absl::StatusOr<scheduler::v1::ReportResponse> response) {
+          done(response.status());
+        });
+  };
+  Agent agent(dependencies);
+  LogRelay relay(channel, &driver, &loop,
+                 [&agent](const std::string& instance) { return agent.HandleOf(instance); });
+  std::unique_ptr<rpc::Subscription> desired;
+  loop.Post([&] {
+    agent.Start(cached);
+    desired = std::make_unique<rpc::Subscription>(
+        "desired state",
+        [channel](const auto& resume, auto received, auto ended) {
+          scheduler::v1::WatchHostRequest request;
+          if (resume.has_value()) *request.mutable_resume() = *resume;
+          return channel->Open<watch::v1::WatchResponse>(request, received, ended);
+        },
+        cached, &loop, &ids, [&agent, &desired](const WatchClient::Update& update) {
+          agent.DesiredChanged(desired->client(), update);
+        });
+    desired->Start();
+    relay.Connect();
+  });
+  ThreadExecutor exits("exits");
+  std::stop_source stop;
+  exits.Post([&, token = stop.get_token()] {
+    WatchExits(&driver, &agent, &loop, &exits, token);
+  });
+
+  LogInfo("berth-agent runs", {{"host", host}, {"version", BERTH_VERSION}});
+  WaitForStop();
+  LogInfo("berth-agent stops; instances keep running");
+  stop.request_stop();
+  exits.Stop();
+  loop.Stop();
+  for (const auto& worker : workers) worker->Stop();
+  return absl::OkStatus();
+}
+
+// Removes every instance of this host, the network and the Podman service: for a host that leaves.
+absl::Status Purge(const AgentSettings& settings) {
+  const SystemClock clock;
+  BERTH_ASSIGN_OR_RETURN(const std::string stored,
+                         ReadFile(settings.state + "/member", kMemberSizeMax));
+  auth::v1::EnrolResponse member;
+  if (!member.ParseFromString(stored)) {
+    return absl::DataLossError(absl::StrCat(settings.state, "/member cannot be read"));
+  }
+  PodmanDriver driver(settings.podman, member.machine().name(), &clock);
+  BERTH_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> instances, driver.List());
+  for (const InstanceRecord& instance : instances) {
+    BERTH_RETURN_IF_ERROR(driver.Destroy(instance.handle));
+  }
+  BERTH_RETURN_IF_ERROR(Bridge(settings.podman, settings.network).Remove());
+  return PodmanService(settings.podman).Stop();
+}
+
+absl::Status Main(int argc, char** argv) {
+  BlockStopSignals();
+  rpc::RequireTls13();
+  BERTH_RETURN_IF_ERROR(LockDownMemory());
+  // `--purge` after the settings: undo what this agent made on the machine.
+  const bool purge = argc == 4 && absl::string_view(argv[3]) == "--purge";
+  BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(purge ? 3 : argc, argv));
+  BERTH_ASSIGN_OR_RETURN(const AgentSettings settings, LoadSettings(path));
+  return purge ? Purge(settings) : Run(settings);
+}
+
+}  // namespace
+}  // namespace berth::agent
+
+int main(int argc, char** argv) { return berth::ExitWith(berth::agent::Main(argc, argv)); }
