@@ -1,0 +1,239 @@
+#include "common/eventlog/postgres_event_log.h"
+
+#include "common/eventlog/event_log_contract.h"
+#include "common/log/log.h"
+#include "common/testing/postgres_fixture.h"
+
+namespace berth {
+namespace {
+
+using contract::BytesOf;
+using contract::RecordsAfter;
+
+testing::PostgresCluster& Cluster() {
+  // A warning that this cluster does not replicate, at every connection, tells nobody anything.
+  SetLogLevel(LogLevel::kError);
+  static testing::PostgresCluster cluster;
+  return cluster;
+}
+
+struct PostgresFixture : EndingLeaseFixture {
+  absl::StatusOr<std::unique_ptr<EventLog>> Open() override { return OpenStream("config"); }
+
+  // A process with this one stream.
+  std::unique_ptr<EventLog> OpenStream(const std::string& stream) {
+    return std::make_unique<PostgresEventLog>(OpenDatabase({stream}), stream);
+  }
+
+  std::shared_ptr<PostgresDatabase> OpenDatabase(std::vector<std::string> streams) {
+    auto database = PostgresDatabase::Create(connection, std::move(streams));
+    REQUIRE(database.status() == absl::OkStatus());
+    return *database;
+  }
+
+  void EndLeases() override {
+    Run("UPDATE berth_lease SET ends_at = clock_timestamp() - interval '1 second'");
+  }
+
+  void Run(const std::string& sql) { Cluster().Run(connection, sql); }
+
+  // Makes the database run `statements` (PL/pgSQL) before it inserts a record `when` that is so.
+  void RunBeforeInsert(const std::string& when, const std::string& statements) {
+    Run(absl::StrCat("CREATE EXTENSION dblink; ",
+                     "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ",
+                     statements, " RETURN NEW; END $$; ",
+                     "CREATE TRIGGER meddle BEFORE INSERT ON berth_record FOR EACH ROW WHEN (",
+                     when, ") EXECUTE FUNCTION meddle()"));
+  }
+
+  const std::string connection = Cluster().NewDatabase();
+};
+
+TEST_CASE("the PostgreSQL log keeps the contract", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  CheckEventLogContract(fixture);
+}
+
+TEST_CASE("leases of the PostgreSQL log end as the contract says", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  CheckEndingLeaseContract(fixture);
+}
+
+TEST_CASE("streams of one PostgreSQL database have nothing in common", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto config = fixture.OpenStream("config");
+  const auto auth = fixture.OpenStream("auth");
+  REQUIRE(config->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(auth->TakeLease("second", contract::kLease) == absl::OkStatus());
+  REQUIRE(config->Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}).ok());
+  CHECK(auth->Read(0, 10)->empty());
+  CHECK(auth->ListRows("")->empty());
+  CHECK(auth->Append(0, RecordsAfter(0, {"other"}), std::vector<RowChange>{{"a", "2"}}).ok());
+  CHECK(*config->GetRow("a") == "1");
+}
+
+TEST_CASE("a process takes the lease of all its streams or of none", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto process = fixture.OpenDatabase({"config", "auth"});
+  PostgresEventLog config(process, "config");
+  PostgresEventLog auth(process, "auth");
+  const auto other_auth = fixture.OpenStream("auth");
+
+  SECTION("taken through one log, it is taken for the other") {
+    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsUnavailable(other_auth->TakeLease("second", contract::kLease)));
+    CHECK(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+  }
+  SECTION("where one stream is held by another process, none is taken") {
+    REQUIRE(other_auth->TakeLease("second", contract::kLease) == absl::OkStatus());
+    const absl::Status refused = config.TakeLease("first", contract::kLease);
+    CHECK(absl::IsUnavailable(refused));
+    CHECK_THAT(std::string(refused.message()), Catch::Contains("stream auth is held by second"));
+    const auto other_config = fixture.OpenStream("config");
+    CHECK(other_config->TakeLease("third", contract::kLease) == absl::OkStatus());
+  }
+  SECTION("every log is told of a loss, whichever renewed first") {
+    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
+    REQUIRE(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+    fixture.EndLeases();
+    REQUIRE(other_auth->TakeLease("second", contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsAborted(config.TakeLease("first", contract::kLease)));
+    fixture.EndLeases();
+    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsAborted(auth.Append(0, RecordsAfter(0, {"late"}), {})));
+    CHECK(absl::IsAborted(auth.TakeLease("first", contract::kLease)));
+    CHECK(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+  }
+}
+
+TEST_CASE("a database that comes back is used again, with what it had", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
+
+  SECTION("a connection that broke costs one call") {
+    fixture.Run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'berth' AND datname = current_database()");
+    CHECK(absl::IsUnavailable(log->Append(1, RecordsAfter(1, {"two"}), {})));
+  }
+  SECTION("while the database is down every call is unavailable") {
+    Cluster().Stop();
+    CHECK(absl::IsUnavailable(log->Append(1, RecordsAfter(1, {"two"}), {})));
+    CHECK(absl::IsUnavailable(log->Read(0, 10).status()));
+    CHECK(absl::IsUnavailable(log->GetRow("a").status()));
+    CHECK(absl::IsUnavailable(log->ListRows("").status()));
+    CHECK(absl::IsUnavailable(log->TakeLease("first", contract::kLease)));
+    const auto second = fixture.OpenStream("config");
+    CHECK(absl::IsUnavailable(second->TakeLease("second", contract::kLease)));
+    Cluster().Start();
+  }
+  // The lease is the process's still: it was never anyone else's.
+  CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"one"});
+  CHECK(log->Append(1, RecordsAfter(1, {"three"}), {}) == absl::OkStatus());
+}
+
+TEST_CASE("nobody takes over in the middle of an append", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  // Another connection tries, at the moment when the append inserts its record, to take the lease;
+  // it must be kept waiting.
+  fixture.RunBeforeInsert(
+      "true", absl::StrCat("PERFORM dblink_connect('other', '", fixture.connection, R"sql(');
+      PERFORM dblink_exec('other', 'SET lock_timeout = 100');
+      BEGIN
+        PERFORM dblink_exec('other', 'UPDATE berth_lease SET token = token + 1');
+        RAISE EXCEPTION 'the lease was taken';
+      EXCEPTION WHEN lock_not_available THEN
+        PERFORM dblink_disconnect('other');
+      END;)sql"));
+  CHECK(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
+  CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"one"});
+}
+
+TEST_CASE("a log whose tables were made by another user needs no right to make any",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto owner = fixture.OpenStream("config");
+  REQUIRE(owner->TakeLease("first", contract::kLease) == absl::OkStatus());
+  fixture.Run(
+      "CREATE ROLE guest_of_config LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON "
+      "ALL TABLES IN SCHEMA public TO guest_of_config; "
+      "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+  auto guest = PostgresDatabase::Create(fixture.connection + " user=guest_of_config", {"auth"});
+  REQUIRE(guest.status() == absl::OkStatus());
+  PostgresEventLog log(*guest, "auth");
+  CHECK(log.TakeLease("guest", contract::kLease) == absl::OkStatus());
+  CHECK(log.Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}) ==
+        absl::OkStatus());
+}
+
+TEST_CASE("a database of a newer format is refused", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  REQUIRE(fixture.OpenStream("config")->Read(0, 1).status() == absl::OkStatus());
+  fixture.Run("UPDATE berth_format SET version = 2");
+  const absl::Status refused = fixture.OpenStream("config")->Read(0, 1).status();
+  CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(refused.message()), Catch::Contains("format 2"));
+}
+
+TEST_CASE("a missing position in PostgreSQL is data loss, named", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->Append(0, RecordsAfter(0, {"one", "two", "three"}), {}) == absl::OkStatus());
+  fixture.Run("DELETE FROM berth_record WHERE position = 2");
+  const absl::Status status = log->Read(0, 10).status();
+  CHECK(absl::IsDataLoss(status));
+  CHECK_THAT(std::string(status.message()), Catch::Contains("stream config, position 2"));
+}
+
+TEST_CASE("a record that someone else puts in an append's place stops the append",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  // After the append has looked where the log ends, and before it inserts its record.
+  fixture.RunBeforeInsert(
+      "NEW.bytes <> 'intruder'",
+      absl::StrCat("PERFORM dblink_exec('", fixture.connection, "', ",
+                   "'INSERT INTO berth_record VALUES (''config'', 1, '''', ''intruder'')');"));
+  CHECK(absl::IsAborted(
+      log->Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}})));
+  CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"intruder"});
+  CHECK(log->ListRows("")->empty());
+}
+
+TEST_CASE("an error of the database says what the caller may do", "[eventlog][postgres]") {
+  struct Row {
+    const char* state;
+    absl::StatusCode code;
+  };
+  const Row row = GENERATE(Row{"53100", absl::StatusCode::kResourceExhausted},   // Disk full.
+                           Row{"XX001", absl::StatusCode::kDataLoss},            // Data corrupted.
+                           Row{"42501", absl::StatusCode::kFailedPrecondition},  // No permission.
+                           Row{"40001", absl::StatusCode::kUnavailable},   // Not serialisable.
+                           Row{"57014", absl::StatusCode::kUnavailable},   // Timed out.
+                           Row{"25006", absl::StatusCode::kUnavailable});  // Read-only standby.
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  fixture.RunBeforeInsert(
+      "true", absl::StrCat("RAISE EXCEPTION 'so it is' USING ERRCODE = '", row.state, "';"));
+  const absl::Status status = log->Append(0, RecordsAfter(0, {"one"}), {});
+  CHECK(status.code() == row.code);
+  CHECK_THAT(std::string(status.message()), Catch::Contains("so it is"));
+  CHECK(log->Read(0, 10)->empty());
+}
+
+TEST_CASE("a connection string that is none is refused, and not repeated", "[eventlog][postgres]") {
+  const absl::Status refused =
+      PostgresDatabase::Create("password=hunter2 nonsense", {"config"}).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK_THAT(std::string(refused.message()), !Catch::Contains("hunter2"));
+}
+
+}  // namespace
+}  // namespace berth
