@@ -147,7 +147,7 @@ struct LogQuery {
 
 struct ExecResult {
   int exit_code = 0;
-  std::string output;  // Both streams as they came, cut at kExecOutputBytesMax.
+  std::string output;  // Both streams, in no order between them; cut at kExecOutputBytesMax.
 };
 
 // Something that keeps this host from running instances, or from running them as they should.
