@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace berth {
 namespace {
@@ -48,7 +49,8 @@ constexpr absl::string_view kNoSuchImage[] = {
     "manifest unknown", "name unknown", "repository name not known", "not found", "does not exist",
 };
 
-constexpr absl::string_view kNotAllowed[] = {"unauthorized", "authentication required", "denied"};
+constexpr absl::string_view kNotAllowed[] = {"unauthorized", "authentication required", "is denied",
+                                             "denied:"};
 
 absl::Status WithRemedy(absl::StatusCode code, absl::string_view message,
                         absl::string_view remedy) {
@@ -90,16 +92,18 @@ absl::Status LibpodError(int http_status, absl::string_view message) {
 }
 
 absl::Status PullError(absl::string_view image, absl::string_view message) {
-  // Each step of Podman puts the image's name before the message of the step below.
   const std::string text = absl::StrCat("image ", image, ": ", message);
-  if (absl::StrContains(message, "no space left on device")) {
+  // Podman repeats the image's name, which may hold any of the words.
+  const absl::string_view repository = image.substr(0, image.find('@'));
+  const std::string reason = absl::StrReplaceAll(message, {{image, ""}, {repository, ""}});
+  if (absl::StrContains(reason, "no space left on device")) {
     return absl::ResourceExhaustedError(text);
   }
-  if (ContainsAny(message, kNotAllowed)) {
+  if (ContainsAny(reason, kNotAllowed)) {
     return absl::PermissionDeniedError(
         absl::StrCat(text, " (if the registry wants a login: podman login, on the host)"));
   }
-  if (ContainsAny(message, kNoSuchImage)) return absl::NotFoundError(text);
+  if (ContainsAny(reason, kNoSuchImage)) return absl::NotFoundError(text);
   return absl::UnavailableError(text);
 }
 

@@ -39,12 +39,21 @@ TEST_CASE("a failed pull is not found, not allowed, or to be tried again", "[age
       {"unauthorized: access to the requested resource is not authorized",
        absl::StatusCode::kPermissionDenied},
       {"requested access to the resource is denied", absl::StatusCode::kPermissionDenied},
+      {"reading manifest sha256:1 in r/x: StatusCode: 404, nope", absl::StatusCode::kNotFound},
       {"dial tcp 127.0.0.1:1: connect: connection refused", absl::StatusCode::kUnavailable},
       {"write /var/tmp/x: no space left on device", absl::StatusCode::kResourceExhausted},
   }));
   const absl::Status status = PullError("r/x:1", message);
   CHECK(status.code() == code);
   CHECK_THAT(std::string(status.message()), Catch::Contains("r/x:1"));
+}
+
+TEST_CASE("an image's own name says nothing about why its pull failed", "[agent][podman]") {
+  const absl::Status status =
+      PullError("r/not-found/access-is denied@sha256:1",
+                "initializing source docker://r/not-found/access-is denied@sha256:1: reading "
+                "manifest in r/not-found/access-is denied: received unexpected HTTP status: 503");
+  CHECK(status.code() == absl::StatusCode::kUnavailable);
 }
 
 }  // namespace
