@@ -45,9 +45,9 @@ constexpr KnownFailure kKnownFailures[] = {
     {"container state improper", absl::StatusCode::kFailedPrecondition, ""},
 };
 
-constexpr absl::string_view kNoSuchImage[] = {
-    "manifest unknown", "name unknown", "repository name not known", "not found", "does not exist",
-};
+constexpr absl::string_view kNoSuchImage[] = {"manifest unknown", "name unknown",
+                                              "not known",        "not found",
+                                              "does not exist",   "statuscode: 404"};
 
 constexpr absl::string_view kNotAllowed[] = {"unauthorized", "authentication required", "is denied",
                                              "denied:"};
