@@ -1,0 +1,110 @@
+#include "edge/data_plane.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <latch>
+#include <mutex>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
+
+namespace berth::edge {
+
+absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Create(const DataPlaneOptions& options,
+                                                             const Clock* clock,
+                                                             UpstreamRegistry* registry) {
+  if (options.loops == 0) return absl::InvalidArgumentError("the edge needs at least one loop");
+  if (options.connections_max < options.loops) {
+    return absl::InvalidArgumentError(absl::StrCat("connections_max is ", options.connections_max,
+                                                   "; it must be at least the number of loops, ",
+                                                   options.loops));
+  }
+  std::unique_ptr<DataPlane> plane(new DataPlane);
+  const ProxyLoop::Options loop_options{options.listen_ip, options.connections_max / options.loops,
+                                        options.timeouts};
+  for (size_t i = 0; i < options.loops; ++i) {
+    BERTH_ASSIGN_OR_RETURN(std::unique_ptr<ProxyLoop> loop,
+                           ProxyLoop::Create(loop_options, clock, registry));
+    plane->loops_.push_back(std::move(loop));
+  }
+  for (const std::unique_ptr<ProxyLoop>& loop : plane->loops_) {
+    plane->threads_.emplace_back([&loop] { loop->Run(); });
+    const std::string name = absl::StrCat("edge-", plane->threads_.size());
+    pthread_setname_np(plane->threads_.back().native_handle(), name.c_str());
+  }
+  return plane;
+}
+
+DataPlane::~DataPlane() {
+  for (const std::unique_ptr<ProxyLoop>& loop : loops_) loop->Stop();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void DataPlane::Apply(std::shared_ptr<const RouteTable> table) {
+  OnEveryLoop([&table](ProxyLoop* loop) { loop->SetTable(table); });
+}
+
+void DataPlane::CloseUpstream(absl::string_view id) {
+  OnEveryLoop([id](ProxyLoop* loop) { loop->CloseUpstream(id); });
+}
+
+void DataPlane::StopAccepting() {
+  OnEveryLoop([](ProxyLoop* loop) { loop->StopAccepting(); });
+}
+
+size_t DataPlane::Drain(absl::Duration drain_max) {
+  StopAccepting();
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t loops_left = loops_.size();
+  OnEveryLoop([&](ProxyLoop* loop) {
+    loop->WhenEmpty([&] {
+      const std::lock_guard<std::mutex> lock(mutex);
+      --loops_left;
+      changed.notify_one();
+    });
+  });
+  {
+    std::unique_lock<std::mutex> lock(mutex);
+    const auto all_empty = [&loops_left] { return loops_left == 0; };
+    // Cut, because the clock of wait_for overflows with the longest durations.
+    changed.wait_for(lock, absl::ToChronoNanoseconds(std::min(drain_max, absl::Hours(24 * 365))),
+                     all_empty);
+  }
+  OnEveryLoop([](ProxyLoop* loop) {
+    // What it calls lives in this function only.
+    loop->WhenEmpty(nullptr);
+    loop->CloseAll();
+  });
+  return Counts()[Count::kClosedAtEnd];
+}
+
+void DataPlane::OnEveryLoop(const std::function<void(ProxyLoop*)>& step) {
+  std::latch left(static_cast<std::ptrdiff_t>(loops_.size()));
+  for (const std::unique_ptr<ProxyLoop>& loop : loops_) {
+    loop->Post([&step, &left, loop = loop.get()] {
+      step(loop);
+      left.count_down();
+    });
+  }
+  left.wait();
+}
+
+std::map<uint16_t, std::string> DataPlane::ListenerProblems() const {
+  std::map<uint16_t, std::string> problems;
+  for (const std::unique_ptr<ProxyLoop>& loop : loops_) problems.merge(loop->ListenerProblems());
+  return problems;
+}
+
+CounterSnapshot DataPlane::Counts() const {
+  CounterSnapshot sum;
+  for (const std::unique_ptr<ProxyLoop>& loop : loops_) loop->counters().AddTo(&sum);
+  return sum;
+}
+
+}  // namespace berth::edge
