@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/config/v1/config.pb.h"
+#include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/check/check.h"
 
@@ -28,6 +29,7 @@ std::vector<const ServiceDescriptor*> AllServices() {
   for (const google::protobuf::FileDescriptor* file :
        {auth::v1::LoginRequest::descriptor()->file(),
         config::v1::DeployRequest::descriptor()->file(),
+        edge_router::v1::ListRoutesRequest::descriptor()->file(),
         scheduler::v1::ReportRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) services.push_back(file->service(i));
   }

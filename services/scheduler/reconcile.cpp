@@ -19,6 +19,8 @@ using config::v1::Release;
 using types::v1::EnvironmentName;
 
 constexpr uint32_t kSurgeDefault = 1;
+// How long a host may take to report an image that was made on it a moment ago.
+constexpr absl::Duration kImageReportMax = absl::Seconds(15);
 
 absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -79,7 +81,10 @@ class Round {
     }
     if (rollout.phase == v1::ROLLOUT_PHASE_RUNNING && FailRollout()) return std::move(events_);
     RestartFailed();
-    for (const std::string& type : ProcessTypes()) ReconcileProcess(type);
+    for (const std::string& type : ProcessTypes()) {
+      ReconcileProcess(type);
+      if (over_) break;
+    }
     if (events_.empty() && rollout.phase == v1::ROLLOUT_PHASE_RUNNING && IsConverged()) {
       v1::RolloutSucceeded* succeeded = events_.emplace_back().mutable_rollout_succeeded();
       *succeeded->mutable_environment() = name_;
@@ -102,9 +107,16 @@ class Round {
     return instance.assignment.content_digest() == content_;
   }
 
+  // Ready for long enough, and known to every edge where connections are routed to it.
   bool IsHealthy(const Instance& instance) const {
     const std::optional<absl::Time> healthy = HealthyTime(instance);
-    return healthy.has_value() && *healthy <= context_.now;
+    return healthy.has_value() && *healthy <= context_.now &&
+           (instance.serving || !NeedsFences(instance));
+  }
+
+  bool NeedsFences(const Instance& instance) const {
+    return !state_.edges().empty() &&
+           IsRouted(environment_, instance.assignment.process_type());
   }
 
   bool IsOnLostHost(const Instance& instance) const {
@@ -179,7 +191,13 @@ class Round {
 
   void StopDrained() {
     for (const auto& [id, instance] : environment_.instances) {
-      if (instance.draining && instance.assignment.intent() == v1::INTENT_RUN) {
+      if (!instance.draining || instance.assignment.intent() != v1::INTENT_RUN ||
+          IsOnLostHost(instance)) {
+        continue;
+      }
+      // A drained instance is idle by every edge's word, never to be reached, or out of time.
+      if (instance.idle || state_.edges().empty() || !instance.serving ||
+          context_.now >= instance.drain_deadline) {
         Stop(id, instance);
       }
     }
@@ -187,6 +205,12 @@ class Round {
 
   // Whether the running rollout fails now.
   bool FailRollout() {
+    if (environment_.routes_promotion == environment_.rollout.promotion &&
+        !environment_.routes_refused.empty()) {
+      const auto& [route, why] = *environment_.routes_refused.begin();
+      Fail(absl::StrCat("route ", route, " was refused: ", why), {});
+      return true;
+    }
     for (const auto& [id, instance] : environment_.instances) {
       if (!IsCurrent(instance) || instance.assignment.intent() != v1::INTENT_RUN ||
           instance.observed.phase() != v1::PHASE_FAILED ||
@@ -197,7 +221,7 @@ class Round {
            instance.observed);
       return true;
     }
-    if (context_.now < environment_.rollout.deadline) return false;
+    if (context_.now < environment_.rollout.deadline || IsConverged()) return false;
     std::string missing;
     const v1::InstanceReport* seen = nullptr;
     for (const auto& [type, reason] : environment_.unplaced) {
@@ -208,6 +232,9 @@ class Round {
       seen = &instance.observed;
       absl::StrAppend(&missing, "; instance ", id, " did not become ready",
                       instance.observed.reason().empty() ? "" : ": ", instance.observed.reason());
+      if (instance.observed.phase() == v1::PHASE_READY && !instance.serving) {
+        absl::StrAppend(&missing, ": it is ready, but not every edge has acknowledged it");
+      }
     }
     Fail(absl::StrCat("the deadline passed", missing),
          seen == nullptr ? v1::InstanceReport() : *seen);
@@ -220,6 +247,7 @@ class Round {
     failed->set_promotion(environment_.rollout.promotion);
     failed->set_reason(reason);
     *failed->mutable_failed_instance() = instance;
+    over_ = true;
   }
 
   void RestartFailed() {
@@ -251,25 +279,29 @@ class Round {
       if (surge == 0 && unavailable_max == 0) surge = kSurgeDefault;
     }
 
+    const size_t serving_min = wanted > unavailable_max ? wanted - unavailable_max : 0;
+    size_t healthy = replicas.healthy_current + replicas.healthy_old;
+    const bool may_retire =
+        replicas.healthy_old < replicas.old.size() ||
+        (!replicas.old.empty() && healthy > serving_min);
+    bool makes_room = false;
     const size_t active = replicas.current.size() + replicas.old.size();
     if (replicas.current.size() < wanted) {
       const size_t room = wanted + surge > active ? wanted + surge - active : 0;
       const size_t missing = wanted - replicas.current.size();
       // With nothing old to keep, there is nothing to be careful about.
       const size_t place = replicas.old.empty() ? missing : std::min(room, missing);
+      // Retiring waits for a placement, unless it has to make the room for it.
       if (place > 0) {
-        Place(type, process->second);
-        // One at a time: the next round sees what this one took. Retiring waits for it.
-        return;
+        if (Place(type, process->second, may_retire)) return;
+        makes_room = true;
       }
     }
-    const size_t serving_min = wanted > unavailable_max ? wanted - unavailable_max : 0;
-    size_t healthy = replicas.healthy_current + replicas.healthy_old;
     for (const auto* old : replicas.old) {
       if (!IsHealthy(old->second)) {
         // Gives no service; with surge or not, nothing is lost by ending it once its successor is
-        // on its way.
-        if (replicas.current.size() >= wanted || replicas.healthy_current > 0) {
+        // on its way, or waits for its room.
+        if (replicas.current.size() >= wanted || replicas.healthy_current > 0 || makes_room) {
           Drain(old->first, old->second);
         }
       } else if (healthy > serving_min) {
@@ -285,18 +317,28 @@ class Round {
   }
 
   bool IsConverged() const {
+    if (release_.manifest().routes_size() > 0 &&
+        environment_.routes_promotion < environment_.rollout.promotion) {
+      return false;  // The edge-router has not said yet what came of the routes.
+    }
     for (const std::string& type : ProcessTypes()) {
       const Replicas replicas = ReplicasOf(type);
       if (!replicas.old.empty() || replicas.healthy_current != Wanted(type)) return false;
     }
     for (const auto& [id, instance] : environment_.instances) {
-      // What is stopping on a host that is there belongs to the rollout still.
-      if (instance.assignment.intent() == v1::INTENT_STOP && !IsOnLostHost(instance)) return false;
+      // What is stopping on a host that is there belongs to the rollout still, but a release that
+      // serves is not taken back because an old instance takes its time.
+      if (instance.assignment.intent() == v1::INTENT_STOP && !IsOnLostHost(instance) &&
+          context_.now < environment_.rollout.deadline) {
+        return false;
+      }
     }
     return true;
   }
 
-  void Place(const std::string& type, const Process& process) {
+  // Gives one more replica a host, or says why none can take it. False: nothing is said because
+  // retiring an old replica may make room first.
+  bool Place(const std::string& type, const Process& process, bool may_retire) {
     const Demand demand{name_.org(), &process, release_.image(), release_.image_is_local()};
     std::optional<Score> best;
     std::string reasons;
@@ -312,6 +354,7 @@ class Round {
       if (!best.has_value() || score < *best) best = std::move(score);
     }
     if (!best.has_value()) {
+      if (may_retire) return false;
       if (state_.hosts().empty()) reasons = "there is no host yet; see: berth host add";
       const std::string reason = absl::StrCat("no host can take it: ", reasons);
       const auto known = environment_.unplaced.find(type);
@@ -321,12 +364,15 @@ class Round {
         refused->set_process_type(type);
         refused->set_reason(reason);
       }
+      // A host reports a fresh local image by and by.
+      may_change = may_change || (release_.image_is_local() &&
+                                  context_.now < environment_.rollout.start_time + kImageReportMax);
       // Waiting helps only where a host may still say something else, or room is being freed.
       if (!may_change && !IsRoomBeingFreed() &&
           environment_.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
         Fail(absl::StrCat("process ", type, " could not be placed: ", reason), {});
       }
-      return;
+      return true;
     }
     const std::string& host_name = std::get<std::string>(*best);
     const Host& host = state_.hosts().at(host_name);
@@ -350,6 +396,9 @@ class Round {
       address += static_cast<char>(number >> shift & 0xff);
     }
     assignment->set_address(address);
+    // The next placement must see what this one took.
+    over_ = true;
+    return true;
   }
 
   bool IsRoomBeingFreed() const {
@@ -360,7 +409,10 @@ class Round {
   }
 
   void Drain(const std::string& id, const Instance& instance) {
-    Name(instance, id, events_.emplace_back().mutable_instance_draining());
+    v1::InstanceDraining* draining = events_.emplace_back().mutable_instance_draining();
+    Name(instance, id, draining);
+    draining->set_position(context_.position);
+    *draining->mutable_deadline() = ToTimestamp(context_.now + kDrainDeadline);
   }
 
   void Stop(const std::string& id, const Instance& instance) {
@@ -381,6 +433,7 @@ class Round {
   const std::string content_;
   const DecisionContext& context_;
   std::vector<v1::Event> events_;
+  bool over_ = false;  // What is left to do builds on this round's events.
 };
 
 }  // namespace
@@ -392,17 +445,27 @@ std::vector<v1::Event> Reconcile(const State& state, const std::string& environm
   return Round(state, found->second, context).Run();
 }
 
-absl::Time NextWake(const Environment& environment) {
+absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
   absl::Time wake = absl::InfiniteFuture();
-  if (environment.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) wake = environment.rollout.deadline;
+  // What was due by then has been seen to; waiting for it would be waking for ever.
+  auto consider = [&](absl::Time time) {
+    if (time > reconciled) wake = std::min(wake, time);
+  };
+  const Rollout& rollout = environment.rollout;
+  const bool running = rollout.phase == v1::ROLLOUT_PHASE_RUNNING;
+  if (running) {
+    consider(rollout.deadline);
+    if (!environment.unplaced.empty() && environment.wanted.desired().image_is_local()) {
+      consider(rollout.start_time + kImageReportMax);
+    }
+  }
   for (const auto& [id, instance] : environment.instances) {
-    if (MayRestart(instance)) wake = std::min(wake, RestartTime(instance));
-    // Healthy once its time has come; what already is needs no waking.
-    if (environment.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
-      if (const auto healthy = HealthyTime(instance);
-          healthy.has_value() && *healthy > instance.observed_time) {
-        wake = std::min(wake, *healthy);
-      }
+    if (MayRestart(instance)) consider(RestartTime(instance));
+    if (instance.draining && instance.assignment.intent() == v1::INTENT_RUN) {
+      consider(instance.drain_deadline);
+    }
+    if (const auto healthy = HealthyTime(instance); running && healthy.has_value()) {
+      consider(*healthy);
     }
   }
   return wake;

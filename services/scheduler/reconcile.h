@@ -16,6 +16,9 @@ inline constexpr int kFailuresMax = 3;
 // A rollout without a deadline in its manifest.
 inline constexpr absl::Duration kRolloutDeadline = absl::Minutes(5);
 
+// How long the connections to a replica that gets no new ones may go on.
+inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
+
 // What should change in an environment now, as events: the next round of bringing what is to what is
 // wanted. Empty: nothing, until something is observed or NextWake has come. Pure; run it again after
 // its events are applied, until it is empty.
@@ -27,7 +30,7 @@ inline constexpr absl::Duration kRolloutDeadline = absl::Minutes(5);
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
                                  const DecisionContext& context);
 
-// When Reconcile may have something to do although nothing happens.
-absl::Time NextWake(const Environment& environment);
+// When, after `reconciled`, Reconcile may have something to do although nothing happens.
+absl::Time NextWake(const Environment& environment, absl::Time reconciled);
 
 }  // namespace berth::scheduler

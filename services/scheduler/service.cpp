@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "berth/config/v1/config.pb.h"
+#include "berth/edge_router/v1/edge_router.pb.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
 #include "common/status/error_details.h"
@@ -45,8 +46,14 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
       return &event.rollout_succeeded().environment();
     case v1::Event::kRolloutFailed:
       return &event.rollout_failed().environment();
+    case v1::Event::kFenceReached:
+      return &event.fence_reached().environment();
+    case v1::Event::kRouteStatesImported:
+      return &event.route_states_imported().environment();
     case v1::Event::kPlacementRefused:
     case v1::Event::kRolloutReported:
+    case v1::Event::kEdgeImported:
+    case v1::Event::kEdgeRemoved:
     case v1::Event::kSourceAdvanced:
     case v1::Event::kHostImported:
     case v1::Event::kHostRemoved:
@@ -58,8 +65,8 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
   return nullptr;
 }
 
-bool IsAboutHosts(const v1::Event& event) {
-  return event.has_host_imported() || event.has_host_removed() ||
+bool IsAboutMachines(const v1::Event& event) {
+  return event.has_edge_imported() || event.has_edge_removed() || event.has_host_imported() || event.has_host_removed() ||
          event.has_host_facts_changed() || event.has_host_presence_changed();
 }
 
@@ -96,8 +103,10 @@ void Service::Start(std::function<void(absl::Status)> started) {
   state_.Start(kServicePrincipal, std::move(started));
 }
 
-void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth) {
-  executor_->Post([this, config = std::move(config), auth = std::move(auth)] {
+void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth,
+                     std::shared_ptr<rpc::Channel> edge_router) {
+  executor_->Post([this, config = std::move(config), auth = std::move(auth),
+                   edge_router = std::move(edge_router)] {
     config_ = config;
     auto follow = [this](const std::string& source, rpc::Subscription::Opener opener) {
       // From a snapshot each time: it is compared with what was imported, and only what differs
@@ -117,6 +126,11 @@ void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::
       if (resume.has_value()) *request.mutable_resume() = *resume;
       return auth->Open<watch::v1::WatchResponse>(request, received, ended);
     });
+    follow(State::kEdgeRouterSource, [edge_router](const auto& resume, auto received, auto ended) {
+      edge_router::v1::WatchRouteStatesRequest request;
+      if (resume.has_value()) *request.mutable_resume() = *resume;
+      return edge_router->Open<watch::v1::WatchResponse>(request, received, ended);
+    });
   });
 }
 
@@ -135,10 +149,13 @@ void Service::ImportUpdate(const std::string& source, const WatchClient::Update&
       Internal("Import"), Recorded::kOnChange,
       [import, snapshot = update.snapshot](const State& state, const DecisionContext& context) {
         Import whole = import;
-        // A host that is missing from a snapshot left while nobody listened.
+        // A machine that is missing from a snapshot left while nobody listened.
         if (snapshot && whole.source == State::kAuthSource) {
           for (const auto& [name, host] : state.hosts()) {
             whole.changes.emplace("host/" + name, std::nullopt);
+          }
+          for (const std::string& edge : state.edges()) {
+            whole.changes.emplace("edge/" + edge, std::nullopt);
           }
         }
         return state.Decide(whole, context);
@@ -164,16 +181,16 @@ void Service::Loaded(const State& state) {
 }
 
 void Service::Published(const State& state, const std::vector<v1::Event>& events) {
-  bool hosts_changed = false;
+  bool machines_changed = false;
   for (const v1::Event& event : events) {
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
-    hosts_changed = hosts_changed || IsAboutHosts(event);
+    machines_changed = machines_changed || IsAboutMachines(event);
     if (event.has_host_imported()) {
       liveness_.Heard(event.host_imported().machine().name(), clock_->Monotonic());
       ScheduleLivenessCheck();
     }
   }
-  if (!hosts_changed) return;
+  if (!machines_changed) return;
   for (const auto& [key, environment] : state.environments()) MarkDirty(key);
 }
 
@@ -188,19 +205,24 @@ void Service::ReconcileDirty() {
   reconcile_posted_ = false;
   const std::set<std::string> dirty = std::exchange(dirty_, {});
   for (const std::string& environment : dirty) {
+    auto reconciled = std::make_shared<absl::Time>(absl::InfinitePast());
     state_.Execute<v1::ReportResponse>(
         Internal("Reconcile"), Recorded::kOnChange,
-        [environment](const State& state,
-                      const DecisionContext& context) -> Decided<v1::Event, v1::ReportResponse> {
+        [environment, reconciled](
+            const State& state,
+            const DecisionContext& context) -> Decided<v1::Event, v1::ReportResponse> {
+          *reconciled = context.now;
           Decision<v1::Event, v1::ReportResponse> decision;
           decision.events = Reconcile(state, environment, context);
           return decision;
         },
         [](absl::StatusOr<v1::ReportResponse>) {});
     state_.Read<absl::Time>(
-        [this, environment](const State& state) -> absl::StatusOr<absl::Time> {
+        [this, environment, reconciled](const State& state) -> absl::StatusOr<absl::Time> {
           ReportRollouts(state, environment);
-          return NextWake(state.environments().at(environment));
+          const auto found = state.environments().find(environment);
+          return found == state.environments().end() ? absl::InfiniteFuture()
+                                                     : NextWake(found->second, *reconciled);
         },
         [this, environment](absl::StatusOr<absl::Time> wake) {
           // A log that cannot be served now is loaded again, and then everything is dirty.
@@ -316,6 +338,33 @@ void Service::AddHandlers() {
           if (!ImportsSynced()) return stream->End(NotSynced());
           rpc::ServeWatch(&state_.writer(), HostTopic(host), request, stream);
         });
+      });
+  dispatcher_.Unary<v1::ReportEdgeRequest, v1::ReportEdgeResponse>(
+      [this](const rpc::Call& call, const v1::ReportEdgeRequest& request, auto reply) {
+        executor_->Post([this, edge = call.caller.machine->name(), request, reply] {
+          // A revision of another history says nothing about this one.
+          if (!state_.writer().IsOwnRevision(request.applied())) {
+            edge_reports_.erase(edge);
+            return reply(v1::ReportEdgeResponse());
+          }
+          edge_reports_[edge] = request;
+          state_.Execute<v1::ReportResponse>(
+              Internal("MarkFences"), Recorded::kOnChange,
+              [reports = edge_reports_](const State& state, const DecisionContext&) {
+                return state.MarkFences(reports);
+              },
+              [reply](absl::StatusOr<v1::ReportResponse> marked) {
+                if (!marked.ok()) return reply(marked.status());
+                reply(v1::ReportEdgeResponse());
+              });
+        });
+      });
+  dispatcher_.Streaming<v1::WatchEndpointsRequest, watch::v1::WatchResponse>(
+      [this](const rpc::Call&, const v1::WatchEndpointsRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        // Not held back until the imports have synced: the edge-router's own watch, which is one of
+        // them, would wait for this one.
+        rpc::ServeWatch(&state_.writer(), State::kEndpointsTopic, request, std::move(stream));
       });
   dispatcher_.Streaming<v1::RelayUp, v1::RelayDown>(
       [this](const rpc::Call& call, const v1::RelayUp&, std::shared_ptr<rpc::Stream> stream) {

@@ -26,6 +26,7 @@ namespace berth::scheduler {
 class Service {
  public:
   static constexpr absl::Duration kReportRetryDelay = absl::Seconds(1);
+  static constexpr size_t kSources = 3;  // Services whose watches are imported.
 
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access);
@@ -33,15 +34,16 @@ class Service {
   // `started` gets OK once calls can be served.
   void Start(std::function<void(absl::Status)> started);
 
-  // Begins to follow config and auth over these channels. After Start.
-  void Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth);
+  // Begins to follow config, auth and the edge-router over these channels. After Start.
+  void Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth,
+              std::shared_ptr<rpc::Channel> edge_router);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
  private:
   void AddHandlers();
   void ImportUpdate(const std::string& source, const WatchClient::Update& update);
-  bool ImportsSynced() const { return synced_.size() == 2; }
+  bool ImportsSynced() const { return synced_.size() == kSources; }
 
   void Loaded(const State& state);
   void Published(const State& state, const std::vector<v1::Event>& events);
@@ -68,6 +70,7 @@ class Service {
   bool reconcile_posted_ = false;
   std::map<std::string, absl::Time> wakes_;  // The earliest wake asked for, by environment.
   std::set<std::string> reporting_;          // Environments whose rollout is being reported.
+  EdgeReports edge_reports_;
   Liveness liveness_;
   absl::Duration liveness_check_at_ = absl::InfiniteDuration();
 };

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "berth/edge_router/v1/edge_router.pb.h"
 #include "common/check/check.h"
 #include "common/ids/names.h"
 #include "common/status/status_macros.h"
@@ -26,8 +29,9 @@ constexpr size_t kReasonBytesMax = 1000;
 
 std::string InstanceKey(const std::string& id) { return absl::StrCat(kInstancePrefix, id); }
 
+// Not by their bytes: those of the same map may differ.
 bool Same(const google::protobuf::Message& left, const google::protobuf::Message& right) {
-  return left.SerializeAsString() == right.SerializeAsString();
+  return google::protobuf::util::MessageDifferencer::Equals(left, right);
 }
 
 v1::InstanceReport Bounded(v1::InstanceReport report) {
@@ -45,6 +49,13 @@ v1::InstanceReport Bounded(v1::InstanceReport report) {
 }
 
 }  // namespace
+
+bool IsRouted(const Environment& environment, const std::string& process_type) {
+  for (const auto& [name, route] : environment.wanted.desired().manifest().routes()) {
+    if (route.to().process() == process_type) return true;
+  }
+  return false;
+}
 
 std::string HostTopic(const std::string& host) { return absl::StrCat(kHostTopicPrefix, host); }
 
@@ -77,12 +88,46 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import,
       if (known != environments_.end() && Same(known->second.wanted, environment)) continue;
       *decision.events.emplace_back().mutable_environment_imported()->mutable_environment() =
           environment;
+    } else if (import.source == kEdgeRouterSource) {
+      edge_router::v1::EnvironmentRoutes routes;
+      if (!value.has_value() || !routes.ParseFromString(*value)) continue;
+      const auto known = environments_.find(ToString(routes.environment()));
+      const std::map<std::string, std::string> refused(routes.refused().begin(),
+                                                       routes.refused().end());
+      if (known != environments_.end() &&
+          known->second.routes_promotion == routes.promotion() &&
+          known->second.routes_refused == refused) {
+        continue;
+      }
+      v1::RouteStatesImported* imported =
+          decision.events.emplace_back().mutable_route_states_imported();
+      *imported->mutable_environment() = routes.environment();
+      imported->set_promotion(routes.promotion());
+      *imported->mutable_refused() = routes.refused();
     } else if (import.source == kAuthSource) {
+      absl::string_view edge = key;
+      if (absl::ConsumePrefix(&edge, "edge/")) {
+        const bool known_edge = edges_.contains(std::string(edge));
+        if (value.has_value() && !known_edge) {
+          decision.events.emplace_back().mutable_edge_imported()->set_edge(std::string(edge));
+        } else if (!value.has_value() && known_edge) {
+          decision.events.emplace_back().mutable_edge_removed()->set_edge(std::string(edge));
+        }
+        continue;
+      }
       absl::string_view host = key;
       if (!absl::ConsumePrefix(&host, "host/")) continue;
       const auto known = hosts_.find(std::string(host));
       if (!value.has_value()) {
         if (known == hosts_.end()) continue;
+        // Its instances go with it: it may join anew before anything else is decided.
+        for (const std::string& id : known->second.instances) {
+          v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
+          removed->set_host(std::string(host));
+          *removed->mutable_environment() =
+              environments_.at(environment_of_.at(id)).wanted.name();
+          removed->set_instance(id);
+        }
         decision.events.emplace_back().mutable_host_removed()->set_host(std::string(host));
         continue;
       }
@@ -119,7 +164,9 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
     changed->set_host(host);
     changed->set_presence(v1::HOST_PRESENCE_UP);
   }
+  std::set<std::string> reported;
   for (const v1::InstanceReport& unbounded : request.instances()) {
+    if (!reported.insert(unbounded.instance()).second) continue;  // Said twice.
     const auto environment = environment_of_.find(unbounded.instance());
     if (environment == environment_of_.end()) continue;  // Gone here, and soon there.
     const Instance& instance =
@@ -144,6 +191,50 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
     *observed->mutable_environment() = name;
     *observed->mutable_observed() = report;
     *observed->mutable_time() = ToTimestamp(context.now);
+    observed->set_position(context.position);
+  }
+  return decision;
+}
+
+Decided<v1::Event, v1::ReportResponse> State::MarkFences(const EdgeReports& reports) const {
+  Decision<Event, v1::ReportResponse> decision;
+  // Whether every edge has applied `position`, and says of the instance what `agrees` asks for.
+  auto every_edge = [&](uint64_t position, auto agrees) {
+    for (const std::string& edge : edges_) {
+      const auto report = reports.find(edge);
+      if (report == reports.end() || report->second.applied().position() < position ||
+          !agrees(report->second)) {
+        return false;
+      }
+    }
+    return true;
+  };
+  auto reached = [&](const std::string& id, const Instance& instance, v1::Fence fence) {
+    v1::FenceReached* event = decision.events.emplace_back().mutable_fence_reached();
+    event->set_host(instance.host);
+    *event->mutable_environment() = instance.assignment.environment();
+    event->set_instance(id);
+    event->set_fence(fence);
+  };
+  for (const auto& [key, environment] : environments_) {
+    for (const auto& [id, instance] : environment.instances) {
+      if (instance.assignment.intent() != v1::INTENT_RUN) continue;
+      if (instance.draining) {
+        if (!instance.idle &&
+            every_edge(instance.draining_position, [&id = id](const auto& report) {
+              const auto open = report.connections().find(id);
+              return open == report.connections().end() || open->second == 0;
+            })) {
+          reached(id, instance, v1::FENCE_IDLE);
+        }
+      } else if (!instance.serving && instance.observed.phase() == v1::PHASE_READY &&
+                 every_edge(instance.ready_position, [&id = id](const auto& report) {
+                   const auto& missed = report.not_reached();
+                   return std::find(missed.begin(), missed.end(), id) == missed.end();
+                 })) {
+        reached(id, instance, v1::FENCE_SERVING);
+      }
+    }
   }
   return decision;
 }
@@ -201,15 +292,20 @@ void State::ApplyObserved(const v1::InstanceObserved& event) {
   instance.observed = event.observed();
   instance.observed_time = time;
   if (event.observed().phase() == v1::PHASE_READY) {
-    if (before != v1::PHASE_READY) instance.ready_since = time;
+    if (before != v1::PHASE_READY) {
+      instance.ready_since = time;
+      instance.ready_position = event.position();
+    }
     return;
   }
+  if (instance.ready_since.has_value() && time - *instance.ready_since >= kStableAfter) {
+    instance.failures_in_row = 0;
+  }
   if (event.observed().phase() == v1::PHASE_FAILED && before != v1::PHASE_FAILED) {
-    const bool was_stable =
-        instance.ready_since.has_value() && time - *instance.ready_since >= kStableAfter;
-    instance.failures_in_row = was_stable ? 1 : instance.failures_in_row + 1;
+    ++instance.failures_in_row;
   }
   instance.ready_since.reset();
+  instance.serving = false;
 }
 
 void State::Apply(const Event& event) {
@@ -279,12 +375,36 @@ void State::Apply(const Event& event) {
       instance.assignment.set_attempt(event.attempt_started().attempt());
       instance.observed.Clear();
       instance.ready_since.reset();
+      instance.serving = false;
       return;
     }
-    case Event::kInstanceDraining:
-      Find(event.instance_draining().environment(), event.instance_draining().instance())
-          ->draining = true;
+    case Event::kInstanceDraining: {
+      const v1::InstanceDraining& draining = event.instance_draining();
+      Instance& instance = *Find(draining.environment(), draining.instance());
+      instance.draining = true;
+      instance.draining_position = draining.position();
+      if (draining.has_deadline()) instance.drain_deadline = FromTimestamp(draining.deadline());
       return;
+    }
+    case Event::kFenceReached: {
+      const v1::FenceReached& reached = event.fence_reached();
+      Instance& instance = *Find(reached.environment(), reached.instance());
+      (reached.fence() == v1::FENCE_IDLE ? instance.idle : instance.serving) = true;
+      return;
+    }
+    case Event::kEdgeImported:
+      edges_.insert(event.edge_imported().edge());
+      return;
+    case Event::kEdgeRemoved:
+      edges_.erase(event.edge_removed().edge());
+      return;
+    case Event::kRouteStatesImported: {
+      const v1::RouteStatesImported& routes = event.route_states_imported();
+      Environment& environment = environments_[ToString(routes.environment())];
+      environment.routes_promotion = routes.promotion();
+      environment.routes_refused = {routes.refused().begin(), routes.refused().end()};
+      return;
+    }
     case Event::kInstanceStopping:
       Find(event.instance_stopping().environment(), event.instance_stopping().instance())
           ->assignment.set_intent(v1::INTENT_STOP);
@@ -315,9 +435,10 @@ void State::Apply(const Event& event) {
 
 namespace {
 
-// An instance is shown to its host and in its environment.
+// An instance is shown to its host, in its environment, and to whoever routes to it.
 template <typename InstanceEvent>
 void TouchInstance(const InstanceEvent& event, std::set<TopicKey>* keys) {
+  keys->insert({State::kEndpointsTopic, event.instance()});
   keys->insert({HostTopic(event.host()), InstanceKey(event.instance())});
   keys->insert({EnvironmentTopic(event.environment()), InstanceKey(event.instance())});
 }
@@ -331,12 +452,17 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       const std::string key = InstanceKey(placed.assignment().instance());
       keys->insert({HostTopic(placed.host()), key});
       keys->insert({EnvironmentTopic(placed.assignment().environment()), key});
+      // What the rollout waited for may have been this.
+      keys->insert({EnvironmentTopic(placed.assignment().environment()), kRolloutKey});
       return;
     }
-    case Event::kInstanceObserved:
-      keys->insert({EnvironmentTopic(event.instance_observed().environment()),
-                    InstanceKey(event.instance_observed().observed().instance())});
+    case Event::kInstanceObserved: {
+      const v1::InstanceObserved& observed = event.instance_observed();
+      const std::string& id = observed.observed().instance();
+      keys->insert({EnvironmentTopic(observed.environment()), InstanceKey(id)});
+      keys->insert({kEndpointsTopic, id});
       return;
+    }
     case Event::kAttemptStarted:
       return TouchInstance(event.attempt_started(), keys);
     case Event::kInstanceDraining:
@@ -357,13 +483,20 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kRolloutFailed:
       keys->insert({EnvironmentTopic(event.rollout_failed().environment()), kRolloutKey});
       return;
-    case Event::kSourceAdvanced:
     case Event::kEnvironmentImported:
+      keys->insert({EnvironmentTopic(event.environment_imported().environment().name()),
+                    kRolloutKey});
+      return;
+    case Event::kSourceAdvanced:
     case Event::kHostImported:
     case Event::kHostRemoved:
     case Event::kHostFactsChanged:
     case Event::kHostPresenceChanged:
     case Event::kRolloutReported:
+    case Event::kFenceReached:
+    case Event::kEdgeImported:
+    case Event::kEdgeRemoved:
+    case Event::kRouteStatesImported:
     case Event::EVENT_NOT_SET:
       return;
   }
@@ -383,6 +516,14 @@ std::optional<std::string> State::View(const TopicKey& key) const {
     if (instance == environment->second.instances.end()) return std::nullopt;
     return ToProto(instance->first, instance->second).SerializeAsString();
   }
+  if (topic == kEndpointsTopic) {
+    const auto environment = environment_of_.find(key.second);
+    if (environment == environment_of_.end()) return std::nullopt;
+    const std::optional<v1::Endpoint> endpoint =
+        EndpointOf(environments_.at(environment->second).instances.at(key.second));
+    if (!endpoint.has_value()) return std::nullopt;
+    return endpoint->SerializeAsString();
+  }
   if (absl::ConsumePrefix(&topic, kHostTopicPrefix) && absl::ConsumePrefix(&id, kInstancePrefix)) {
     const auto environment = environment_of_.find(std::string(id));
     if (environment == environment_of_.end()) return std::nullopt;
@@ -396,6 +537,14 @@ std::optional<std::string> State::View(const TopicKey& key) const {
 TopicEntries State::Entries(const std::string& topic_name) const {
   TopicEntries entries;
   absl::string_view topic = topic_name;
+  if (topic == kEndpointsTopic) {
+    for (const auto& [id, environment] : environment_of_) {
+      if (std::optional<std::string> endpoint = View({topic_name, id})) {
+        entries.emplace_back(id, *std::move(endpoint));
+      }
+    }
+    return entries;
+  }
   if (absl::ConsumePrefix(&topic, kHostTopicPrefix)) {
     const auto host = hosts_.find(std::string(topic));
     if (host == hosts_.end()) return entries;
@@ -456,6 +605,24 @@ v1::ListHostsResponse State::HostsOf(const std::string& org) const {
     shown->set_prefix(host.machine.prefix());
   }
   return response;
+}
+
+std::optional<v1::Endpoint> State::EndpointOf(const Instance& instance) {
+  const v1::Assignment& assignment = instance.assignment;
+  if (assignment.intent() != v1::INTENT_RUN ||
+      (!instance.draining && instance.observed.phase() != v1::PHASE_READY)) {
+    return std::nullopt;
+  }
+  v1::Endpoint endpoint;
+  endpoint.set_instance(assignment.instance());
+  *endpoint.mutable_environment() = assignment.environment();
+  endpoint.set_process_type(assignment.process_type());
+  endpoint.set_address(assignment.address());
+  for (const auto& [name, port] : assignment.process().ports()) {
+    (*endpoint.mutable_ports())[name] = port.port();
+  }
+  endpoint.set_draining(instance.draining);
+  return endpoint;
 }
 
 v1::Instance State::ToProto(const std::string& id, const Instance& instance) {

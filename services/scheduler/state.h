@@ -34,7 +34,13 @@ struct Instance {
   absl::Time observed_time;            // When `observed` came.
   std::optional<absl::Time> ready_since;
   int failures_in_row = 0;             // Of this process on this placement.
+  // Where in the log it became ready and began to drain: edges that have applied as much know it.
+  uint64_t ready_position = 0;
+  uint64_t draining_position = 0;
+  bool serving = false;                // Every edge sends it connections (FENCE_SERVING).
   bool draining = false;
+  bool idle = false;                   // No edge has a connection to it (FENCE_IDLE).
+  absl::Time drain_deadline = absl::InfiniteFuture();
 };
 
 // The newest rollout of an environment.
@@ -55,7 +61,15 @@ struct Environment {
   Rollout rollout;
   std::map<std::string, Instance> instances;
   std::map<std::string, std::string> unplaced;  // Process types without room, and why.
+  uint64_t routes_promotion = 0;  // The promotion that the edge-router last answered.
+  std::map<std::string, std::string> routes_refused;  // By that answer, and why.
 };
+
+// Whether connections are routed to the process type in the wanted release.
+bool IsRouted(const Environment& environment, const std::string& process_type);
+
+// What each edge reported last. Soft state of the leader.
+using EdgeReports = std::map<std::string, v1::ReportEdgeRequest>;
 
 // What came over another service's watch: entries that changed or are gone, and where it stands.
 struct Import {
@@ -72,6 +86,8 @@ class State {
 
   static constexpr char kConfigSource[] = "config";
   static constexpr char kAuthSource[] = "auth";
+  static constexpr char kEdgeRouterSource[] = "edge-router";
+  static constexpr char kEndpointsTopic[] = "endpoints";
   // A failure after so long of being ready is the first of a new row.
   static constexpr absl::Duration kStableAfter = absl::Minutes(1);
   // Addresses of a /64 below this number are the host's own.
@@ -91,6 +107,9 @@ class State {
   Decided<Event, v1::ReportResponse> MarkReported(const types::v1::EnvironmentName& environment,
                                                   uint64_t promotion) const;
 
+  // The fences that the edges' reports show to be reached.
+  Decided<Event, v1::ReportResponse> MarkFences(const EdgeReports& reports) const;
+
   void Apply(const Event& event);
 
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
@@ -98,6 +117,7 @@ class State {
   TopicEntries Entries(const std::string& topic) const;
 
   const std::map<std::string, Host>& hosts() const { return hosts_; }
+  const std::set<std::string>& edges() const { return edges_; }
   // By ORG/APP/ENV.
   const std::map<std::string, Environment>& environments() const { return environments_; }
   // Where another service's watch is to be resumed; nullopt: from a snapshot.
@@ -111,11 +131,14 @@ class State {
  private:
   static v1::Instance ToProto(const std::string& id, const Instance& instance);
   static v1::Rollout ToProto(const Environment& environment);
+  // nullopt: nothing may be sent to it.
+  static std::optional<v1::Endpoint> EndpointOf(const Instance& instance);
   void ApplyObserved(const v1::InstanceObserved& event);
   Instance* Find(const types::v1::EnvironmentName& environment, const std::string& instance);
   void Remove(const types::v1::EnvironmentName& environment, const std::string& instance);
 
   std::map<std::string, Host> hosts_;
+  std::set<std::string> edges_;
   std::map<std::string, Environment> environments_;
   std::map<std::string, watch::v1::Revision> cursors_;
   // From instance ids to their environments' keys, for reports.

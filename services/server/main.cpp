@@ -24,6 +24,7 @@
 #include "common/status/status_macros.h"
 #include "services/auth/service.h"
 #include "services/config/service.h"
+#include "services/edge_router/service.h"
 #include "services/scheduler/service.h"
 
 namespace berth {
@@ -59,6 +60,38 @@ absl::Status StartAndWait(Service* service) {
   return result;
 }
 
+// A service that calls the others: a member of the platform, with keys of its own.
+class ServiceMember {
+ public:
+  static absl::StatusOr<ServiceMember> Join(const std::string& name, const std::string& state,
+                                            const std::string& address,
+                                            const std::string& ca_pem) {
+    rpc::JoinOptions join;
+    join.folder = absl::StrCat(state, "/", name);
+    join.auth_address = address;
+    join.ca_pem = ca_pem;
+    join.join_token_file = absl::StrCat(state, "/join-tokens/", name);
+    BERTH_RETURN_IF_ERROR(MakeFolder(join.folder));
+    BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
+                           MachineIdentity::LoadOrCreate(join.folder + "/identity"));
+    BERTH_RETURN_IF_ERROR(rpc::LoadOrJoin(identity, join).status());
+    ServiceMember member;
+    BERTH_ASSIGN_OR_RETURN(
+        member.options_,
+        rpc::MachineChannel(identity, absl::StrCat("service/", name), address, ca_pem));
+    return member;
+  }
+
+  std::shared_ptr<rpc::Channel> ChannelTo(const std::string& service) const {
+    rpc::ChannelOptions options = options_;
+    options.service = service;
+    return rpc::Channel::Open(options);
+  }
+
+ private:
+  rpc::ChannelOptions options_;
+};
+
 absl::Status Run(const ServerSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
   BERTH_ASSIGN_OR_RETURN(const KeyRing key_ring,
@@ -72,20 +105,26 @@ absl::Status Run(const ServerSettings& settings) {
                          SqliteEventLog::Open(settings.state + "/config.db", "config"));
   BERTH_ASSIGN_OR_RETURN(const auto scheduler_log,
                          SqliteEventLog::Open(settings.state + "/scheduler.db", "scheduler"));
+  BERTH_ASSIGN_OR_RETURN(const auto edge_router_log,
+                         SqliteEventLog::Open(settings.state + "/edge-router.db", "edge-router"));
 
   const SystemClock clock;
   RandomIdSource ids;
   ThreadExecutor auth_executor("auth");
   ThreadExecutor config_executor("config");
   ThreadExecutor scheduler_executor("scheduler");
+  ThreadExecutor edge_router_executor("edge-router");
   auth::Service auth({auth_log.get(), &auth_executor, &clock, &ids, &key_ring, settings.state,
-                      {"scheduler"}});
+                      {"scheduler", "edge-router"}});
   config::Service config(config_log.get(), &config_executor, &clock, &ids, &auth.access());
   scheduler::Service scheduler(scheduler_log.get(), &scheduler_executor, &clock, &ids,
                                &auth.access());
+  edge_router::Service edge_router(edge_router_log.get(), &edge_router_executor, &clock, &ids,
+                                   &auth.access());
   BERTH_RETURN_IF_ERROR(StartAndWait(&auth));
   BERTH_RETURN_IF_ERROR(StartAndWait(&config));
   BERTH_RETURN_IF_ERROR(StartAndWait(&scheduler));
+  BERTH_RETURN_IF_ERROR(StartAndWait(&edge_router));
 
   rpc::Server::Options options;
   options.address = settings.listen;
@@ -93,31 +132,25 @@ absl::Status Run(const ServerSettings& settings) {
   addresses.push_back(listen.host.empty() ? "localhost" : listen.host);
   BERTH_ASSIGN_OR_RETURN(options.certificate_pem,
                          auth.IssueCertificate(identity.public_keys().identity,
-                                               {"auth", "config", "scheduler"}, addresses));
+                                               {"auth", "config", "scheduler", "edge-router"},
+                                               addresses));
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
   BERTH_ASSIGN_OR_RETURN(
       std::unique_ptr<rpc::Server> server,
       rpc::Server::Start(options, {&auth.dispatcher(), &config.dispatcher(),
-                                   &scheduler.dispatcher()}));
+                                   &scheduler.dispatcher(), &edge_router.dispatcher()}));
 
   const std::string own_address = absl::StrCat("127.0.0.1:", server->port());
-  const std::string scheduler_folder = settings.state + "/scheduler";
-  BERTH_RETURN_IF_ERROR(MakeFolder(scheduler_folder));
-  BERTH_ASSIGN_OR_RETURN(const MachineIdentity scheduler_identity,
-                         MachineIdentity::LoadOrCreate(scheduler_folder + "/identity"));
-  rpc::JoinOptions join;
-  join.folder = scheduler_folder;
-  join.auth_address = own_address;
-  join.ca_pem = auth.ca_certificate();
-  join.join_token_file = settings.state + "/join-tokens/scheduler";
-  BERTH_RETURN_IF_ERROR(rpc::LoadOrJoin(scheduler_identity, join).status());
-  BERTH_ASSIGN_OR_RETURN(rpc::ChannelOptions channel,
-                         rpc::MachineChannel(scheduler_identity, "service/scheduler", own_address,
-                                             auth.ca_certificate()));
-  const std::shared_ptr<rpc::Channel> to_auth = rpc::Channel::Open(channel);
-  channel.service = "config";
-  const std::shared_ptr<rpc::Channel> to_config = rpc::Channel::Open(channel);
-  scheduler.Follow(to_config, to_auth);
+  BERTH_ASSIGN_OR_RETURN(
+      const ServiceMember scheduler_member,
+      ServiceMember::Join("scheduler", settings.state, own_address, auth.ca_certificate()));
+  scheduler.Follow(scheduler_member.ChannelTo("config"), scheduler_member.ChannelTo("auth"),
+                   scheduler_member.ChannelTo("edge-router"));
+  BERTH_ASSIGN_OR_RETURN(
+      const ServiceMember edge_router_member,
+      ServiceMember::Join("edge-router", settings.state, own_address, auth.ca_certificate()));
+  edge_router.Follow(edge_router_member.ChannelTo("config"),
+                     edge_router_member.ChannelTo("scheduler"));
 
   server->SetServing(true);
   LogInfo("berth-server serves", {{"address", settings.listen}, {"version", BERTH_VERSION}});
@@ -125,6 +158,7 @@ absl::Status Run(const ServerSettings& settings) {
   LogInfo("berth-server stops");
   // The calls first: each that was let in is answered by a service that still runs.
   server.reset();
+  edge_router_executor.Stop();
   scheduler_executor.Stop();
   config_executor.Stop();
   auth_executor.Stop();
