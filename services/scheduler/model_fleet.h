@@ -41,8 +41,8 @@ inline std::string ReadTopic(const TopicKey& key, const std::string& value) {
 // How the instances of an image go.
 enum class Behaviour {
   kBecomesReady,
-  kFails,         // Exits with 1 instead of becoming ready.
-  kStartsForEver, // Runs, and its ready check never passes.
+  kFails,          // Exits with 1 instead of becoming ready.
+  kStartsForEver,  // Runs, and its ready check never passes.
 };
 
 class Fleet {
@@ -130,6 +130,7 @@ class Fleet {
   // A second of the fleet's life: what is known is acted upon, agents act and report, config hears
   // how rollouts ended.
   void Step() {
+    now_ += absl::Seconds(1);
     Settle();
     for (const auto& [name, agent] : agents_) {
       if (agent.connected) {
@@ -140,7 +141,6 @@ class Fleet {
     Settle();
     TellConfig();
     Settle();
-    now_ += absl::Seconds(1);
   }
 
   // Steps until the rollout has ended and nothing moves any more; fails the test where that takes
