@@ -45,13 +45,13 @@ absl::Time RestartTime(const Instance& instance) {
   return instance.observed_time + RestartDelay(instance.failures_in_row);
 }
 
-// When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not ready.
+// When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not
+// ready.
 std::optional<absl::Time> HealthyTime(const Instance& instance) {
   if (!instance.ready_since.has_value() || instance.observed.phase() != v1::PHASE_READY) {
     return std::nullopt;
   }
-  return *instance.ready_since +
-         ToDuration(instance.assignment.process().update().min_healthy());
+  return *instance.ready_since + ToDuration(instance.assignment.process().update().min_healthy());
 }
 
 // One round over one environment. Collects events; does not apply them, so each round makes only
@@ -103,6 +103,13 @@ class Round {
     size_t healthy_old = 0;
   };
 
+  // Whether old replicas of a process type may go, and so make room.
+  enum class Retiring {
+    kNow,    // One gives no service, or more serve than have to.
+    kLater,  // Once a new one is healthy.
+    kNever,
+  };
+
   bool IsCurrent(const Instance& instance) const {
     return instance.assignment.content_digest() == content_;
   }
@@ -115,8 +122,7 @@ class Round {
   }
 
   bool NeedsFences(const Instance& instance) const {
-    return !state_.edges().empty() &&
-           IsRouted(environment_, instance.assignment.process_type());
+    return !state_.edges().empty() && IsRouted(environment_, instance.assignment.process_type());
   }
 
   bool IsOnLostHost(const Instance& instance) const {
@@ -252,8 +258,7 @@ class Round {
 
   void RestartFailed() {
     for (const auto& [id, instance] : environment_.instances) {
-      if (!MayRestart(instance) || IsOnLostHost(instance) ||
-          context_.now < RestartTime(instance)) {
+      if (!MayRestart(instance) || IsOnLostHost(instance) || context_.now < RestartTime(instance)) {
         continue;
       }
       // A new replica's failure fails its rollout; it is not papered over.
@@ -281,9 +286,13 @@ class Round {
 
     const size_t serving_min = wanted > unavailable_max ? wanted - unavailable_max : 0;
     size_t healthy = replicas.healthy_current + replicas.healthy_old;
-    const bool may_retire =
-        replicas.healthy_old < replicas.old.size() ||
-        (!replicas.old.empty() && healthy > serving_min);
+    Retiring retiring = Retiring::kNever;
+    if (replicas.healthy_old < replicas.old.size() ||
+        (!replicas.old.empty() && healthy > serving_min)) {
+      retiring = Retiring::kNow;
+    } else if (!replicas.old.empty() && replicas.healthy_current < replicas.current.size()) {
+      retiring = Retiring::kLater;
+    }
     bool makes_room = false;
     const size_t active = replicas.current.size() + replicas.old.size();
     if (replicas.current.size() < wanted) {
@@ -293,7 +302,7 @@ class Round {
       const size_t place = replicas.old.empty() ? missing : std::min(room, missing);
       // Retiring waits for a placement, unless it has to make the room for it.
       if (place > 0) {
-        if (Place(type, process->second, may_retire)) return;
+        if (Place(type, process->second, retiring)) return;
         makes_room = true;
       }
     }
@@ -338,7 +347,7 @@ class Round {
 
   // Gives one more replica a host, or says why none can take it. False: nothing is said because
   // retiring an old replica may make room first.
-  bool Place(const std::string& type, const Process& process, bool may_retire) {
+  bool Place(const std::string& type, const Process& process, Retiring retiring) {
     const Demand demand{name_.org(), &process, release_.image(), release_.image_is_local()};
     std::optional<Score> best;
     std::string reasons;
@@ -354,7 +363,7 @@ class Round {
       if (!best.has_value() || score < *best) best = std::move(score);
     }
     if (!best.has_value()) {
-      if (may_retire) return false;
+      if (retiring == Retiring::kNow) return false;
       if (state_.hosts().empty()) reasons = "there is no host yet; see: berth host add";
       const std::string reason = absl::StrCat("no host can take it: ", reasons);
       const auto known = environment_.unplaced.find(type);
@@ -368,8 +377,8 @@ class Round {
       may_change = may_change || (release_.image_is_local() &&
                                   context_.now < environment_.rollout.start_time + kImageReportMax);
       // Waiting helps only where a host may still say something else, or room is being freed.
-      if (!may_change && !IsRoomBeingFreed() &&
-          environment_.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
+      may_change = may_change || retiring == Retiring::kLater || IsRoomBeingFreed();
+      if (!may_change && environment_.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
         Fail(absl::StrCat("process ", type, " could not be placed: ", reason), {});
       }
       return true;
@@ -402,10 +411,11 @@ class Round {
   }
 
   bool IsRoomBeingFreed() const {
-    return std::any_of(environment_.instances.begin(), environment_.instances.end(),
-                       [](const auto& entry) {
-                         return entry.second.assignment.intent() == v1::INTENT_STOP;
-                       });
+    return std::any_of(
+        environment_.instances.begin(), environment_.instances.end(), [this](const auto& entry) {
+          return !IsOnLostHost(entry.second) &&
+                 (entry.second.draining || entry.second.assignment.intent() == v1::INTENT_STOP);
+        });
   }
 
   void Drain(const std::string& id, const Instance& instance) {

@@ -66,8 +66,9 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
 }
 
 bool IsAboutMachines(const v1::Event& event) {
-  return event.has_edge_imported() || event.has_edge_removed() || event.has_host_imported() || event.has_host_removed() ||
-         event.has_host_facts_changed() || event.has_host_presence_changed();
+  return event.has_edge_imported() || event.has_edge_removed() || event.has_host_imported() ||
+         event.has_host_removed() || event.has_host_facts_changed() ||
+         event.has_host_presence_changed();
 }
 
 absl::Status NotSynced() {
@@ -182,16 +183,20 @@ void Service::Loaded(const State& state) {
 
 void Service::Published(const State& state, const std::vector<v1::Event>& events) {
   bool machines_changed = false;
+  bool room_freed = false;
   for (const v1::Event& event : events) {
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
     machines_changed = machines_changed || IsAboutMachines(event);
+    room_freed = room_freed || event.has_instance_removed();
     if (event.has_host_imported()) {
       liveness_.Heard(event.host_imported().machine().name(), clock_->Monotonic());
       ScheduleLivenessCheck();
     }
   }
-  if (!machines_changed) return;
-  for (const auto& [key, environment] : state.environments()) MarkDirty(key);
+  for (const auto& [key, environment] : state.environments()) {
+    // Room that one environment gives up is room that another may wait for.
+    if (machines_changed || (room_freed && !environment.unplaced.empty())) MarkDirty(key);
+  }
 }
 
 void Service::MarkDirty(const std::string& environment) {
@@ -208,9 +213,8 @@ void Service::ReconcileDirty() {
     auto reconciled = std::make_shared<absl::Time>(absl::InfinitePast());
     state_.Execute<v1::ReportResponse>(
         Internal("Reconcile"), Recorded::kOnChange,
-        [environment, reconciled](
-            const State& state,
-            const DecisionContext& context) -> Decided<v1::Event, v1::ReportResponse> {
+        [environment, reconciled](const State& state, const DecisionContext& context)
+            -> Decided<v1::Event, v1::ReportResponse> {
           *reconciled = context.now;
           Decision<v1::Event, v1::ReportResponse> decision;
           decision.events = Reconcile(state, environment, context);
@@ -253,8 +257,7 @@ void Service::ReportRollouts(const State& state, const std::string& environment)
   if (found == state.environments().end()) return;
   const Rollout& rollout = found->second.rollout;
   if (rollout.reported || config_ == nullptr ||
-      (rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED &&
-       rollout.phase != v1::ROLLOUT_PHASE_FAILED) ||
+      (rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED && rollout.phase != v1::ROLLOUT_PHASE_FAILED) ||
       !reporting_.insert(environment).second) {
     return;
   }
@@ -416,8 +419,8 @@ void Service::AddHandlers() {
                 LogsConversation::Add(conversation, instance.host(), open);
               }
               if (matching == 0) {
-                return stream->End(absl::NotFoundError(
-                    "no instance matches; see what runs with: berth status"));
+                return stream->End(
+                    absl::NotFoundError("no instance matches; see what runs with: berth status"));
               }
               stream->Begin(conversation);
               conversation->AllAdded();
