@@ -1,0 +1,32 @@
+#pragma once
+
+#include <vector>
+
+#include "cli/command.h"
+
+namespace berth::cli {
+
+// Everything that `berth` does, in the order of its help.
+std::vector<Command> AllCommands();
+std::vector<Group> AllGroups();
+
+// One for each file of this folder.
+Command UpCommand();
+Command DownCommand();
+Command LoginCommand();
+Command WhoAmICommand();
+std::vector<Command> ContextCommands();
+Command DeployCommand();
+Command StatusCommand();
+Command LogsCommand();
+Command ScaleCommand();
+Command RollbackCommand();
+Command ReleaseListCommand();
+Command AppListCommand();
+Command EnvListCommand();
+Command HostListCommand();
+Command DoctorCommand();
+Command VersionCommand();
+Command CompletionCommand();
+
+}  // namespace berth::cli

@@ -1,0 +1,103 @@
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "berth/config/v1/config.pb.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/session.h"
+#include "cli/wording.h"
+#include "common/clock/system_clock.h"
+#include "common/ids/names.h"
+
+namespace berth::cli {
+namespace {
+
+using scheduler::v1::GetEnvironmentStatusResponse;
+using scheduler::v1::Instance;
+
+std::string RolloutText(const scheduler::v1::Rollout& rollout) {
+  switch (rollout.phase()) {
+    case scheduler::v1::ROLLOUT_PHASE_RUNNING: {
+      const std::string waiting = rollout.reason().empty() ? "" : ": " + rollout.reason();
+      return absl::StrCat("release ", rollout.release(), " is being rolled out", waiting);
+    }
+    case scheduler::v1::ROLLOUT_PHASE_SUCCEEDED:
+      return absl::StrCat("release ", rollout.release(), " is live");
+    case scheduler::v1::ROLLOUT_PHASE_FAILED:
+      return absl::StrCat("release ", rollout.release(), " failed: ", rollout.reason());
+    default: return "nothing to roll out";
+  }
+}
+
+Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) {
+  Table table = {{"INSTANCE", "PROCESS", "RELEASE", "HOST", "STATE", "ADDRESS", "AGE", "REASON"},
+                 {}};
+  for (const Instance& instance : status.instances()) {
+    const std::vector<std::string> endpoints = Endpoints(instance);
+    table.rows.push_back(
+        {instance.id(), instance.process_type(), absl::StrCat(instance.release()), instance.host(),
+         StateText(instance),
+         endpoints.empty() ? AddressText(instance.address()) : absl::StrJoin(endpoints, " "),
+         AgeText(instance.observed().start_time(), now), instance.observed().reason()});
+  }
+  return table;
+}
+
+std::string StatusText(const config::v1::Environment& environment,
+                       const GetEnvironmentStatusResponse& status, absl::Time now) {
+  std::string text =
+      absl::StrCat(berth::ToString(environment.name()), "\n  release  ",
+                   environment.desired().number(), "  ", ShortImage(environment.desired().image()),
+                   "\n  rollout  ", Printable(RolloutText(status.rollout())), "\n");
+  if (environment.rollout() == config::v1::ROLLOUT_STATE_FAILED) {
+    absl::StrAppend(&text, "  failed   release ", environment.newest_release(), ": ",
+                    Printable(environment.rollout_reason()), "\n");
+  }
+  absl::StrAppend(&text, "  wanted   ", CountsText(status.replicas()), "\n");
+  const std::map<std::string, std::string> unplaced(status.unplaced().begin(),
+                                                    status.unplaced().end());
+  for (const auto& [process, why] : unplaced) {
+    absl::StrAppend(&text, "  no room  ", process, ": ", Printable(why), "\n");
+  }
+  if (status.instances().empty()) return absl::StrCat(text, "\nNo instance runs.\n");
+  return absl::StrCat(text, "\n", RenderTable(InstanceTable(status, now)));
+}
+
+absl::StatusOr<ExitCode> RunStatus(const std::string& reference, Session* session) {
+  BERTH_ASSIGN_OR_RETURN(const auto name, session->Environment(reference));
+  config::v1::GetEnvironmentRequest environment_request;
+  *environment_request.mutable_environment() = name;
+  BERTH_ASSIGN_OR_RETURN(const auto environment,
+                         session->Call<config::v1::GetEnvironmentResponse>(environment_request));
+  scheduler::v1::GetEnvironmentStatusRequest status_request;
+  *status_request.mutable_environment() = name;
+  absl::StatusOr<GetEnvironmentStatusResponse> status =
+      session->Call<GetEnvironmentStatusResponse>(status_request);
+  // What config has just learnt of is not yet news to the scheduler.
+  if (absl::IsNotFound(status.status())) status = GetEnvironmentStatusResponse();
+  if (!status.ok()) return status.status();
+  Json object = ToJson(*status);
+  object["environment"] = ToJson(environment.environment());
+  session->output().Object("EnvironmentStatus", object,
+                           StatusText(environment.environment(), *status, SystemClock().Now()));
+  return ExitCode::kSuccess;
+}
+
+}  // namespace
+
+Command StatusCommand() {
+  const auto reference = std::make_shared<std::string>();
+  return {.name = "status",
+          .summary = "Show an environment's release, rollout and instances",
+          .example = "berth status notes/staging",
+          .declare =
+              [reference](Arguments* arguments) {
+                arguments->Positional("APP[/ENV]", reference.get(),
+                                      "the environment; default: that of ./berth.yaml");
+              },
+          .run = [reference](Session* session) { return RunStatus(*reference, session); }};
+}
+
+}  // namespace berth::cli

@@ -1,0 +1,295 @@
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "berth/auth/v1/auth.pb.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/errors.h"
+#include "cli/local_platform.h"
+#include "cli/platform_folder.h"
+#include "cli/session.h"
+#include "cli/sign_in.h"
+#include "cli/wording.h"
+#include "common/clock/system_clock.h"
+#include "common/files/atomic_file.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr absl::Duration kServerStartMax = absl::Seconds(30);
+constexpr absl::Duration kAgentStartMax = absl::Seconds(60);
+constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
+constexpr size_t kTokenBytesMax = 4096;
+constexpr size_t kMembershipBytesMax = 64 * 1024;
+constexpr size_t kSettingsFileBytesMax = 64 * 1024;
+constexpr mode_t kSecretMode = 0600;
+
+struct UpOptions {
+  std::string state;
+  std::string listen;
+  std::string containers_conf;
+};
+
+// A daemon, as `berth up` found or made it.
+struct UpDaemon {
+  RunningProcess process;
+  bool started = false;
+};
+
+Json ToJson(const UpDaemon& daemon) {
+  return {{"pid", daemon.process.pid}, {"started", daemon.started}};
+}
+
+std::string Row(absl::string_view name, const UpDaemon& daemon, absl::string_view what) {
+  return absl::StrCat(name, daemon.started ? "  started  " : "  running  ", "pid ",
+                      daemon.process.pid, "  ", what, "\n");
+}
+
+// Brings the platform of one folder up, a part after the other; each one that is there already is
+// left as it is.
+class Up {
+ public:
+  Up(LocalPlatform platform, UpOptions options, const Output* output)
+      : platform_(std::move(platform)), options_(std::move(options)), output_(output) {}
+
+  absl::StatusOr<ExitCode> Run() {
+    BERTH_RETURN_IF_ERROR(WriteSettings());
+    BERTH_ASSIGN_OR_RETURN(const DaemonProcess server_daemon, platform_.server());
+    BERTH_ASSIGN_OR_RETURN(const DaemonProcess agent_daemon, platform_.agent());
+    BERTH_ASSIGN_OR_RETURN(const UpDaemon server, Ensure(server_daemon));
+    BERTH_RETURN_IF_ERROR(AwaitServer(server_daemon, server.process));
+    BERTH_RETURN_IF_ERROR(EnsureSignedIn());
+    BERTH_RETURN_IF_ERROR(EnsureMayJoin());
+    BERTH_ASSIGN_OR_RETURN(const UpDaemon agent, Ensure(agent_daemon));
+    BERTH_ASSIGN_OR_RETURN(const scheduler::v1::Host host, AwaitHost(agent_daemon, agent.process));
+    Json result = {{"folder", platform_.folder}, {"server", ToJson(server)},
+                   {"agent", ToJson(agent)},     {"address", address_},
+                   {"context", kLocalContext},   {"principal", principal_},
+                   {"host", cli::ToJson(host)}};
+    std::string text = absl::StrCat(
+        Row("server", server, address_),
+        Row("agent ", agent,
+            absl::StrCat("host ", host.name(), ", ",
+                         host.facts().problems().empty() ? "up" : "up, with problems")));
+    for (const std::string& problem : host.facts().problems()) {
+      absl::StrAppend(&text, "  problem: ", Printable(problem), "\n");
+    }
+    absl::StrAppend(&text, "You are ", principal_, " in the context ", kLocalContext,
+                    ". Deploy a folder with a berth.yaml: berth deploy FOLDER\n");
+    output_->Object("Up", result, text);
+    return ExitCode::kSuccess;
+  }
+
+ private:
+  // A file that people may edit is written once; what the command line asks for is written again.
+  absl::Status WriteSettings() {
+    const absl::StatusOr<std::string> settings =
+        ReadFile(platform_.server_settings(), kSettingsFileBytesMax);
+    std::string listen = options_.listen;
+    if (listen.empty()) {
+      listen = kListenDefault;
+      if (settings.ok()) {
+        BERTH_ASSIGN_OR_RETURN(listen, ListenOf(*settings, platform_.server_settings()));
+      }
+    }
+    BERTH_ASSIGN_OR_RETURN(address_, AddressToReach(listen));
+    if (!settings.ok() || !options_.listen.empty()) {
+      BERTH_RETURN_IF_ERROR(WriteFileAtomically(platform_.server_settings(),
+                                                ServerSettings(platform_, listen), kSecretMode));
+    }
+    const absl::StatusOr<std::string> agent =
+        ReadFile(platform_.agent_settings(), kSettingsFileBytesMax);
+    if (agent.ok() && options_.listen.empty() && options_.containers_conf.empty()) {
+      return absl::OkStatus();
+    }
+    std::string containers_conf = options_.containers_conf;
+    if (containers_conf.empty() && agent.ok()) {
+      BERTH_ASSIGN_OR_RETURN(containers_conf, ContainersConfOf(*agent, platform_.agent_settings()));
+    }
+    return WriteFileAtomically(platform_.agent_settings(),
+                               AgentSettings(platform_, address_, containers_conf), kSecretMode);
+  }
+
+  absl::StatusOr<UpDaemon> Ensure(const DaemonProcess& daemon) {
+    if (std::optional<RunningProcess> process = FindDaemon(daemon)) {
+      return UpDaemon{*std::move(process), false};
+    }
+    output_->Say(absl::StrCat("starting ", daemon.arguments.front()));
+    BERTH_ASSIGN_OR_RETURN(RunningProcess process, StartDaemon(daemon));
+    return UpDaemon{std::move(process), true};
+  }
+
+  static absl::Status Ended(const DaemonProcess& daemon) {
+    return WithAction(absl::FailedPreconditionError(absl::StrCat(
+                          daemon.arguments.front(), " ended; it printed last:\n", LogTail(daemon))),
+                      absl::StrCat("mend what it says and run `berth up` again; all of it is in ",
+                                   daemon.log_file));
+  }
+
+  static absl::Status TookTooLong(const DaemonProcess& daemon, const absl::Status& last) {
+    return WithAction(absl::DeadlineExceededError(absl::StrCat(
+                          daemon.arguments.front(), " runs but is not ready: ", last.message())),
+                      absl::StrCat("see ", daemon.log_file));
+  }
+
+  // Asks `ready` again and again until it is OK, the daemon ends, or the time is over. Errors other
+  // than kUnavailable and kNotFound end it, too.
+  template <typename Ready>
+  static absl::Status Await(const DaemonProcess& daemon, const RunningProcess& process,
+                            absl::Duration timeout, Ready ready) {
+    const SystemClock clock;
+    const absl::Duration deadline = clock.Monotonic() + timeout;
+    while (true) {
+      const absl::Status status = ready();
+      if (!absl::IsUnavailable(status) && !absl::IsNotFound(status) &&
+          !absl::IsDeadlineExceeded(status)) {
+        return status;
+      }
+      if (EndsWithin(process, kAskEvery)) return Ended(daemon);
+      if (clock.Monotonic() > deadline) return TookTooLong(daemon, status);
+    }
+  }
+
+  // It serves once it refuses a caller without a name.
+  absl::Status AwaitServer(const DaemonProcess& daemon, const RunningProcess& process) {
+    return Await(daemon, process, kServerStartMax, [this] {
+      BERTH_ASSIGN_OR_RETURN(ca_pem_, ReadCa(platform_.ca_file()));
+      const absl::Status status = PrincipalOf(address_, ca_pem_, "").status();
+      return absl::IsUnauthenticated(status) ? absl::OkStatus() : status;
+    });
+  }
+
+  absl::Status EnsureSignedIn() {
+    BERTH_ASSIGN_OR_RETURN(PersonalFiles files, LoadPersonalFiles(ProcessEnvironment));
+    token_ = files.credentials[kLocalContext];
+    Context& context = files.config.contexts[kLocalContext];
+    const bool context_is_right =
+        context.server == address_ && context.ca_file == platform_.ca_file();
+    absl::StatusOr<std::string> principal = absl::UnauthenticatedError("no token");
+    if (context_is_right && !token_.empty()) principal = PrincipalOf(address_, ca_pem_, token_);
+    if (principal.ok()) {
+      principal_ = *principal;
+      return absl::OkStatus();
+    }
+    if (!absl::IsUnauthenticated(principal.status())) return principal.status();
+
+    BERTH_ASSIGN_OR_RETURN(const std::string bootstrap_token,
+                           ReadFile(platform_.bootstrap_token(), kTokenBytesMax));
+    BERTH_ASSIGN_OR_RETURN(const SignedIn signed_in, SignIn(address_, ca_pem_, bootstrap_token));
+    token_ = signed_in.token;
+    principal_ = signed_in.principal;
+    files.credentials[kLocalContext] = token_;
+    context = Context{address_, platform_.ca_file(), "", kLocalOrg};
+    files.config.current = kLocalContext;
+    return SavePersonalFiles(ProcessEnvironment, files);
+  }
+
+  std::shared_ptr<rpc::Channel> Connect() const {
+    rpc::ChannelOptions options;
+    options.address = address_;
+    options.ca_pem = ca_pem_;
+    options.token = token_;
+    return rpc::Channel::Open(options);
+  }
+
+  // A machine that is a member keeps its name, whatever it is called now.
+  absl::Status EnsureMayJoin() {
+    char hostname[HOST_NAME_MAX + 1] = "";
+    gethostname(hostname, sizeof(hostname) - 1);
+    host_ = MachineName(hostname);
+    const absl::StatusOr<std::string> membership =
+        ReadFile(platform_.membership(), kMembershipBytesMax);
+    if (membership.ok()) {
+      auth::v1::EnrolResponse member;
+      if (!member.ParseFromString(*membership)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat(platform_.membership(), " is not a membership"));
+      }
+      host_ = member.machine().name();
+      return absl::OkStatus();
+    }
+    if (!absl::IsNotFound(membership.status())) return membership.status();
+    auth::v1::CreateJoinTokenRequest request;
+    request.set_org(kLocalOrg);
+    request.set_kind(auth::v1::MACHINE_KIND_HOST);
+    request.set_name(host_);
+    const auto response = Connect()->Call<auth::v1::CreateJoinTokenResponse>(request);
+    if (absl::IsAlreadyExists(response.status())) {
+      return WithAction(
+          absl::FailedPreconditionError(absl::StrCat("this machine is the host ", host_,
+                                                     " already, but its keys are gone from ",
+                                                     platform_.agent_state())),
+          absl::StrCat("restore that folder, or begin anew with `berth down --purge`"));
+    }
+    if (!response.ok()) return response.status();
+    return WriteFileAtomically(platform_.join_token(), absl::StrCat(response->join_token(), "\n"),
+                               kSecretMode);
+  }
+
+  absl::StatusOr<scheduler::v1::Host> AwaitHost(const DaemonProcess& daemon,
+                                                const RunningProcess& process) {
+    const std::shared_ptr<rpc::Channel> channel = Connect();
+    scheduler::v1::ListHostsRequest request;
+    request.set_org(kLocalOrg);
+    scheduler::v1::Host found;
+    BERTH_RETURN_IF_ERROR(Await(daemon, process, kAgentStartMax, [&]() -> absl::Status {
+      BERTH_ASSIGN_OR_RETURN(const auto hosts,
+                             channel->Call<scheduler::v1::ListHostsResponse>(request));
+      for (const scheduler::v1::Host& host : hosts.hosts()) {
+        if (host.name() != host_ || host.presence() != scheduler::v1::HOST_PRESENCE_UP) continue;
+        found = host;
+        return absl::OkStatus();
+      }
+      return absl::NotFoundError(absl::StrCat("host ", host_, " has not reported"));
+    }));
+    return found;
+  }
+
+  const LocalPlatform platform_;
+  const UpOptions options_;
+  const Output* const output_;
+  std::string address_;
+  std::string ca_pem_;
+  std::string token_;
+  std::string principal_;
+  std::string host_;
+};
+
+absl::StatusOr<ExitCode> RunUp(const UpOptions& options, Session* session) {
+  BERTH_ASSIGN_OR_RETURN(PlatformFolder folder, PlatformFolder::Make(options.state));
+  UpOptions absolute = options;
+  if (!options.containers_conf.empty()) {
+    absolute.containers_conf = std::filesystem::absolute(options.containers_conf).string();
+  }
+  return Up(folder.platform(), absolute, &session->output()).Run();
+}
+
+}  // namespace
+
+Command UpCommand() {
+  const auto options = std::make_shared<UpOptions>();
+  return {.name = "up",
+          .summary = "Start what of Berth does not run yet on this machine, and sign in to it",
+          .example = "berth up",
+          .declare =
+              [options](Arguments* arguments) {
+                arguments->Option("--state", &options->state, "FOLDER",
+                                  "keep everything there; default: /var/lib/berth for root");
+                arguments->Option(
+                    "--listen", &options->listen, "HOST:PORT",
+                    absl::StrCat("where the server listens; default: ", kListenDefault));
+                arguments->Option("--containers-conf", &options->containers_conf, "FILE",
+                                  "a containers.conf for Podman");
+              },
+          .run = [options](Session* session) { return RunUp(*options, session); }};
+}
+
+}  // namespace berth::cli

@@ -1,0 +1,116 @@
+#include "cli/image_resolver.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "agent/runtime/program.h"
+#include "cli/errors.h"
+#include "cli/https.h"
+#include "cli/image_name.h"
+#include "cli/json.h"
+#include "common/status/status_macros.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr char kManifestTypes[] =
+    "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json";
+constexpr char kDigestHeader[] = "docker-content-digest";
+
+absl::StatusOr<std::string> LocalDigest(const std::string& reference) {
+  const absl::StatusOr<ProgramResult> result =
+      RunProgram({"podman", "image", "inspect", "--format", "{{.Digest}}", reference}, {});
+  if (absl::IsNotFound(result.status())) {
+    return WithAction(absl::FailedPreconditionError(absl::StrCat(
+                          reference, " is an image of this machine's Podman, which is not here")),
+                      "install podman, or name an image of a registry");
+  }
+  if (!result.ok()) return result.status();
+  // Podman's warnings may stand around it.
+  for (absl::string_view line : absl::StrSplit(result->output, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (result->exit_code == 0 && IsDigest(line)) return std::string(line);
+  }
+  return WithAction(
+      absl::NotFoundError(absl::StrCat("this machine's Podman has no image ", reference, ": ",
+                                       absl::StripAsciiWhitespace(result->output))),
+      absl::StrCat("build it with `podman build -t ", reference, " .`"));
+}
+
+// The registry's own host: Docker's is not where its name points to.
+std::string HostOf(const ImageName& image) {
+  return image.registry == "docker.io" ? "registry-1.docker.io" : image.registry;
+}
+
+absl::StatusOr<std::string> FetchToken(const BearerChallenge& challenge) {
+  std::string url = absl::StrCat(challenge.realm, "?scope=", UrlEscape(challenge.scope));
+  if (!challenge.service.empty()) absl::StrAppend(&url, "&service=", UrlEscape(challenge.service));
+  BERTH_ASSIGN_OR_RETURN(const HttpsResponse response, HttpsGet(url, {}));
+  const Json document = Json::parse(response.body, nullptr, false);
+  for (const char* name : {"token", "access_token"}) {
+    if (document.is_object() && document.contains(name) && document[name].is_string()) {
+      return document[name].get<std::string>();
+    }
+  }
+  return absl::PermissionDeniedError(
+      absl::StrCat(challenge.realm, " gives out no token (HTTP ", response.code, ")"));
+}
+
+absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
+  const std::string url =
+      absl::StrCat("https://", HostOf(image), "/v2/", image.repository, "/manifests/", image.tag);
+  std::vector<std::string> headers = {kManifestTypes};
+  BERTH_ASSIGN_OR_RETURN(HttpsResponse response, HttpsHead(url, headers));
+  if (response.code == 401) {
+    const auto challenge = ParseBearerChallenge(response.headers["www-authenticate"]);
+    if (challenge) {
+      BERTH_ASSIGN_OR_RETURN(const std::string token, FetchToken(*challenge));
+      headers.push_back(absl::StrCat("Authorization: Bearer ", token));
+      BERTH_ASSIGN_OR_RETURN(response, HttpsHead(url, headers));
+    }
+  }
+  if (response.code == 401 || response.code == 403) {
+    return WithAction(
+        absl::PermissionDeniedError(absl::StrCat(image.registry, " has no public image ",
+                                                 image.repository, ":", image.tag)),
+        "check its name; a private image can be pulled with podman and tagged "
+        "localhost/NAME");
+  }
+  if (response.code == 404) {
+    return WithAction(absl::NotFoundError(absl::StrCat(image.registry, " has no image ",
+                                                       image.repository, ":", image.tag)),
+                      "check its name and tag");
+  }
+  if (response.code == 429) {
+    return WithAction(
+        absl::ResourceExhaustedError(absl::StrCat(image.registry, " takes no more questions now")),
+        "try again later, or name the image by its digest");
+  }
+  if (response.code != 200 || !IsDigest(response.headers[kDigestHeader])) {
+    return absl::UnavailableError(absl::StrCat(image.registry, " answers HTTP ", response.code,
+                                               " without a digest for ", image.repository, ":",
+                                               image.tag));
+  }
+  return response.headers[kDigestHeader];
+}
+
+}  // namespace
+
+absl::StatusOr<ResolvedImage> ResolveImage(const std::string& reference) {
+  BERTH_ASSIGN_OR_RETURN(const ImageName image, ParseImageName(reference));
+  ResolvedImage resolved;
+  resolved.is_local = image.is_local();
+  std::string digest = image.digest;
+  if (digest.empty()) {
+    BERTH_ASSIGN_OR_RETURN(digest,
+                           image.is_local() ? LocalDigest(reference) : RegistryDigest(image));
+  }
+  resolved.reference = image.WithDigest(digest);
+  return resolved;
+}
+
+}  // namespace berth::cli

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "cli/context.h"
+#include "cli/daemon_process.h"
+
+namespace berth::cli {
+
+// The Berth that `berth up` runs on this machine: one folder with the settings, state, pids and
+// logs of a server and an agent.
+struct LocalPlatform {
+  std::string folder;
+
+  std::string server_settings() const { return folder + "/server.yaml"; }
+  std::string agent_settings() const { return folder + "/agent.yaml"; }
+  std::string server_state() const { return folder + "/server"; }
+  std::string agent_state() const { return folder + "/agent"; }
+  std::string ca_file() const { return server_state() + "/ca.pem"; }
+  std::string bootstrap_token() const { return server_state() + "/bootstrap-token"; }
+  std::string join_token() const { return agent_state() + "/join-token"; }
+  // Written by the agent once it is a member.
+  std::string membership() const { return agent_state() + "/member"; }
+  std::string lock_file() const { return folder + "/run/lock"; }
+
+  // kFailedPrecondition: the path of this program is not known.
+  absl::StatusOr<DaemonProcess> server() const;
+  absl::StatusOr<DaemonProcess> agent() const;
+};
+
+// The context that `berth up` makes and keeps, and the org its machine belongs to.
+inline constexpr char kLocalContext[] = "local";
+inline constexpr char kLocalOrg[] = "home";
+inline constexpr char kListenDefault[] = "127.0.0.1:7443";
+
+// Where the platform is unless --state says otherwise: /var/lib/berth for root, a folder of the
+// person's own for everybody else.
+absl::StatusOr<std::string> DefaultStateFolder(const Environment& environment, bool is_root);
+
+// What the settings files say.
+std::string ServerSettings(const LocalPlatform& platform, absl::string_view listen);
+std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
+                          absl::string_view containers_conf);
+
+// The setting `listen` of a server's settings; kListenDefault where it is absent.
+absl::StatusOr<std::string> ListenOf(absl::string_view settings, absl::string_view file_name);
+
+// The containers.conf of an agent's settings; empty where they name none.
+absl::StatusOr<std::string> ContainersConfOf(absl::string_view settings,
+                                             absl::string_view file_name);
+
+// Where clients on this machine reach a server that listens so: an address that means all of them
+// is replaced by the loopback's. kInvalidArgument: not HOST:PORT.
+absl::StatusOr<std::string> AddressToReach(absl::string_view listen);
+
+// A machine name made of a host name: a DNS label that begins with a letter.
+std::string MachineName(absl::string_view hostname);
+
+}  // namespace berth::cli

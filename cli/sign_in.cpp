@@ -1,0 +1,53 @@
+#include "cli/sign_in.h"
+
+#include "absl/strings/ascii.h"
+#include "berth/auth/v1/auth.pb.h"
+#include "common/files/atomic_file.h"
+#include "common/rpc/channel.h"
+#include "common/status/status_macros.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr size_t kCaBytesMax = 64 * 1024;
+// Asked again by whoever waits for a server that is only just starting.
+constexpr absl::Duration kDeadline = absl::Seconds(5);
+
+rpc::CallOptions WithDeadline() {
+  rpc::CallOptions options;
+  options.deadline = kDeadline;
+  return options;
+}
+
+std::shared_ptr<rpc::Channel> Connect(const std::string& server, const std::string& ca_pem,
+                                      const std::string& token) {
+  rpc::ChannelOptions options;
+  options.address = server;
+  options.ca_pem = ca_pem;
+  options.token = token;
+  return rpc::Channel::Open(options);
+}
+
+}  // namespace
+
+absl::StatusOr<SignedIn> SignIn(const std::string& server, const std::string& ca_pem,
+                                absl::string_view bootstrap_token) {
+  auth::v1::LoginRequest request;
+  request.set_bootstrap_token(std::string(absl::StripAsciiWhitespace(bootstrap_token)));
+  BERTH_ASSIGN_OR_RETURN(
+      const auto response,
+      Connect(server, ca_pem, "")->Call<auth::v1::LoginResponse>(request, WithDeadline()));
+  return SignedIn{response.principal(), response.token()};
+}
+
+absl::StatusOr<std::string> PrincipalOf(const std::string& server, const std::string& ca_pem,
+                                        const std::string& token) {
+  BERTH_ASSIGN_OR_RETURN(const auto response, Connect(server, ca_pem, token)
+                                                  ->Call<auth::v1::WhoAmIResponse>(
+                                                      auth::v1::WhoAmIRequest(), WithDeadline()));
+  return response.principal();
+}
+
+absl::StatusOr<std::string> ReadCa(const std::string& path) { return ReadFile(path, kCaBytesMax); }
+
+}  // namespace berth::cli

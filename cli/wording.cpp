@@ -1,0 +1,124 @@
+#include "cli/wording.h"
+
+#include <arpa/inet.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr size_t kAddressBytes = 16;
+constexpr size_t kPrefixBytes = 8;
+constexpr size_t kDigestDigitsShown = 12;
+
+using scheduler::v1::Instance;
+
+absl::string_view PhaseText(scheduler::v1::Phase phase) {
+  switch (phase) {
+    case scheduler::v1::PHASE_PULLING: return "pulling";
+    case scheduler::v1::PHASE_STARTING: return "starting";
+    case scheduler::v1::PHASE_READY: return "ready";
+    case scheduler::v1::PHASE_UNREADY: return "unready";
+    case scheduler::v1::PHASE_FAILED: return "failed";
+    case scheduler::v1::PHASE_STOPPED: return "stopped";
+    default: return "placed";
+  }
+}
+
+std::map<std::string, uint32_t> Sorted(const google::protobuf::Map<std::string, uint32_t>& map) {
+  return {map.begin(), map.end()};
+}
+
+}  // namespace
+
+std::string AddressText(absl::string_view bytes) {
+  if (bytes.size() != kAddressBytes) return "";
+  char text[INET6_ADDRSTRLEN];
+  if (inet_ntop(AF_INET6, bytes.data(), text, sizeof(text)) == nullptr) return "";
+  return text;
+}
+
+std::string PrefixText(absl::string_view bytes) {
+  if (bytes.size() != kPrefixBytes) return "";
+  std::string address(bytes);
+  address.resize(kAddressBytes);
+  return absl::StrCat(AddressText(address), "/64");
+}
+
+std::vector<std::string> Endpoints(const Instance& instance) {
+  std::vector<std::string> endpoints;
+  const std::string address = AddressText(instance.address());
+  for (const auto& [name, port] : Sorted(instance.ports())) {
+    endpoints.push_back(absl::StrCat("[", address, "]:", port));
+  }
+  return endpoints;
+}
+
+std::string StateText(const Instance& instance) {
+  const scheduler::v1::Phase phase = instance.observed().phase();
+  const bool ended = phase == scheduler::v1::PHASE_FAILED || phase == scheduler::v1::PHASE_STOPPED;
+  if (!ended && instance.intent() == scheduler::v1::INTENT_STOP) return "stopping";
+  if (!ended && instance.draining()) return "draining";
+  return std::string(PhaseText(phase));
+}
+
+std::string PresenceText(scheduler::v1::HostPresence presence) {
+  switch (presence) {
+    case scheduler::v1::HOST_PRESENCE_UP: return "up";
+    case scheduler::v1::HOST_PRESENCE_STALE: return "stale";
+    case scheduler::v1::HOST_PRESENCE_LOST: return "lost";
+    default: return "joining";
+  }
+}
+
+std::string ElapsedText(absl::Duration elapsed) {
+  if (elapsed < absl::Minutes(1)) return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(elapsed));
+  const int64_t seconds = absl::ToInt64Seconds(elapsed);
+  return absl::StrFormat("%dm%02ds", seconds / 60, seconds % 60);
+}
+
+std::string AgeText(absl::Duration age) {
+  if (age < absl::Minutes(2)) return absl::StrCat(absl::ToInt64Seconds(age), "s");
+  if (age < absl::Hours(2)) return absl::StrCat(absl::ToInt64Minutes(age), "m");
+  if (age < absl::Hours(48)) return absl::StrCat(absl::ToInt64Hours(age), "h");
+  return absl::StrCat(absl::ToInt64Hours(age) / 24, "d");
+}
+
+std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now) {
+  if (time.seconds() == 0) return "";
+  const absl::Time then = absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+  // The machines' clocks may differ a little.
+  return AgeText(std::max(now - then, absl::ZeroDuration()));
+}
+
+std::string BytesText(uint64_t bytes) {
+  constexpr double kMebibyte = 1 << 20;
+  constexpr double kGibibyte = 1 << 30;
+  const double size = static_cast<double>(bytes);
+  if (size < kGibibyte) return absl::StrFormat("%.0f MiB", size / kMebibyte);
+  return absl::StrFormat("%.1f GiB", size / kGibibyte);
+}
+
+std::string CountsText(const google::protobuf::Map<std::string, uint32_t>& counts) {
+  return absl::StrJoin(Sorted(counts), " ", absl::PairFormatter("="));
+}
+
+std::string ShortImage(absl::string_view image) {
+  const size_t digest = image.find("@sha256:");
+  if (digest == absl::string_view::npos) return std::string(image);
+  return std::string(image.substr(0, digest + sizeof("@sha256:") - 1 + kDigestDigitsShown));
+}
+
+std::string Printable(absl::string_view text) {
+  std::string printable;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool control = (byte < 0x20 && c != '\t') || byte == 0x7f;
+    printable.push_back(control ? '?' : c);
+  }
+  return printable;
+}
+
+}  // namespace berth::cli

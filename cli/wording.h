@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+
+namespace berth::cli {
+
+// How the command line says what the protos hold.
+
+// 16 bytes as an IPv6 address; empty where they are not 16.
+std::string AddressText(absl::string_view bytes);
+// 8 bytes as an IPv6 /64; empty where they are not 8.
+std::string PrefixText(absl::string_view bytes);
+// Where each port of an instance is reached, as [ADDRESS]:PORT, ordered by the ports' names.
+std::vector<std::string> Endpoints(const scheduler::v1::Instance& instance);
+
+// Where an instance stands, in one word.
+std::string StateText(const scheduler::v1::Instance& instance);
+std::string PresenceText(scheduler::v1::HostPresence presence);
+
+// 4.2 s, or 2m05s beyond a minute.
+std::string ElapsedText(absl::Duration elapsed);
+// The largest unit that fits: 42s, 7m, 3h, 12d.
+std::string AgeText(absl::Duration age);
+// Since `time`; empty where there is none.
+std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now);
+// 128 MiB, 1.5 GiB.
+std::string BytesText(uint64_t bytes);
+// name=count, ordered by name.
+std::string CountsText(const google::protobuf::Map<std::string, uint32_t>& counts);
+// NAME@sha256: and the first 12 digits.
+std::string ShortImage(absl::string_view image);
+
+// What came from elsewhere, without control characters that a terminal would act on. Tabs stay.
+std::string Printable(absl::string_view text);
+
+}  // namespace berth::cli
