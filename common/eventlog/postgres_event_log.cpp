@@ -77,20 +77,21 @@ absl::Status PostgresEventLog::Append(uint64_t after, absl::Span<const StoredRec
     BERTH_CHECK(record.position == next);
     ++next;
   }
-  return database_->Transact([&](PostgresTransaction& transaction) {
-    BERTH_RETURN_IF_ERROR(CheckLease(transaction, after));
+  return database_->Transact([&, token = *token_](PostgresTransaction& transaction) {
+    BERTH_RETURN_IF_ERROR(CheckLease(transaction, token, after));
     InsertRecords(transaction, records);
     ChangeRows(transaction, rows);
     return absl::OkStatus();
   });
 }
 
-absl::Status PostgresEventLog::CheckLease(PostgresTransaction& transaction, uint64_t after) {
+absl::Status PostgresEventLog::CheckLease(PostgresTransaction& transaction, int64_t token,
+                                          uint64_t after) {
   const pqxx::result lease = transaction.Run(
       "SELECT (SELECT coalesce(max(position), 0) FROM berth_record WHERE stream = $1) "
       "FROM berth_lease WHERE stream = $1 AND token = $2 AND ends_at > clock_timestamp() "
       "FOR UPDATE",
-      stream_, *token_);
+      stream_, token);
   if (lease.empty()) {
     return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
   }

@@ -28,7 +28,7 @@ class PostgresEventLog : public EventLog {
       absl::string_view prefix) override;
 
  private:
-  absl::Status CheckLease(PostgresTransaction& transaction, uint64_t after);
+  absl::Status CheckLease(PostgresTransaction& transaction, int64_t token, uint64_t after);
   void InsertRecords(PostgresTransaction& transaction, absl::Span<const StoredRecord> records);
   void ChangeRows(PostgresTransaction& transaction, absl::Span<const RowChange> rows);
   absl::StatusOr<std::vector<StoredRecord>> ReadThrough(PostgresTransaction& transaction,

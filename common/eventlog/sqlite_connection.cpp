@@ -96,7 +96,7 @@ absl::StatusOr<bool> SqliteStatement::Step() {
     Reset();
     return false;
   }
-  const absl::Status status = StatusOf(sqlite3_db_handle(statement_.get()), code);
+  absl::Status status = StatusOf(sqlite3_db_handle(statement_.get()), code);
   Reset();
   return status;
 }
@@ -190,8 +190,7 @@ absl::Status SqliteConnection::CheckpointLog(Checkpoint checkpoint) {
   const int code = sqlite3_wal_checkpoint_v2(
       connection_.get(), "main", truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
       nullptr, nullptr);
-  const absl::Status status =
-      code == SQLITE_OK ? absl::OkStatus() : StatusOf(connection_.get(), code);
+  absl::Status status = code == SQLITE_OK ? absl::OkStatus() : StatusOf(connection_.get(), code);
   sqlite3_busy_timeout(connection_.get(), kBusyTimeoutMilliseconds);
   if (status.ok() && truncate) *log_pages_ = 0;
   return status;

@@ -35,7 +35,7 @@ constexpr char kSchema[] = R"sql(
   ) STRICT;
 )sql";
 
-// Files up to this size are checked whole when they are opened, which takes less than a tenth of a
+// Files up to this size are checked whole when they are opened, which takes about a tenth of a
 // second. A larger log would start too late; its records are checked as they are read.
 constexpr int64_t kCheckedBytesMax = int64_t{64} << 20;
 
@@ -124,14 +124,15 @@ absl::Status CheckIdentity(SqliteConnection& connection, const std::string& path
 // Finds damage that reading would not meet, or would meet as something missing. After a checkpoint
 // the file is whole by itself.
 absl::Status CheckStructure(SqliteConnection& connection, const std::string& path) {
-  BERTH_ASSIGN_OR_RETURN(const std::optional<int64_t> size, SizeOf(path));
+  BERTH_ASSIGN_OR_RETURN(const std::optional<int64_t> found, SizeOf(path));
+  const int64_t size = found.value_or(0);
   BERTH_ASSIGN_OR_RETURN(const int64_t pages, connection.QueryNumber("PRAGMA page_count"));
   BERTH_ASSIGN_OR_RETURN(const int64_t page_size, connection.QueryNumber("PRAGMA page_size"));
-  if (size.value_or(0) < pages * page_size) {
-    return absl::DataLossError(absl::StrCat(path, " is cut short: it has ", size.value_or(0),
-                                            " of ", pages * page_size, " bytes; restore a backup"));
+  if (size < pages * page_size) {
+    return absl::DataLossError(absl::StrCat(path, " is cut short: it has ", size, " of ",
+                                            pages * page_size, " bytes; restore a backup"));
   }
-  if (*size > kCheckedBytesMax) return absl::OkStatus();
+  if (size > kCheckedBytesMax) return absl::OkStatus();
   BERTH_ASSIGN_OR_RETURN(const std::string verdict, connection.QueryText("PRAGMA quick_check(1)"));
   if (verdict == "ok") return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path, " is damaged: ", verdict, "; restore a backup"));
