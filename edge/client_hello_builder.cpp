@@ -75,8 +75,8 @@ std::vector<NamedHello> NamedHellos() {
   long_session.session_id = std::string(33, 's');
   HelloFields version_2;
   version_2.version = 0x0200;
-  std::vector<std::pair<uint16_t, std::string>> many_extensions;
-  for (uint16_t type = 0; type < 300; ++type) many_extensions.emplace_back(1000 + type, "");
+  std::vector<std::pair<uint16_t, std::string>> many_extensions(300);
+  for (uint16_t i = 0; i < 300; ++i) many_extensions[i].first = 1000 + i;
   // The key share of a hybrid post-quantum exchange makes the hello longer than a packet.
   const std::string post_quantum = HelloWith({{51, std::string(1216, 'k')}, server_name});
   std::string cut_off_body = plain;

@@ -36,7 +36,6 @@ struct StringMaker<berth::edge::HelloVerdict> {
 namespace berth::edge {
 namespace {
 
-using testing::HelloFor;
 using testing::HelloMessage;
 using testing::InRecords;
 using testing::NamedHello;

@@ -32,6 +32,7 @@ absl::StatusOr<std::unique_ptr<DataPlane>> DataPlane::Create(const DataPlaneOpti
                            ProxyLoop::Create(loop_options, clock, registry));
     plane->loops_.push_back(std::move(loop));
   }
+  plane->loops_.front()->ProbeUpstreams(options.probe_interval);
   for (const std::unique_ptr<ProxyLoop>& loop : plane->loops_) {
     plane->threads_.emplace_back([&loop] { loop->Run(); });
     const std::string name = absl::StrCat("edge-", plane->threads_.size());

@@ -30,6 +30,9 @@ struct DataPlaneOptions {
   // kernel's queue. Each may need four descriptors (two sockets, a pipe).
   size_t connections_max = 50'000;
   ConnectionTimeouts timeouts;
+  // How often upstreams that could not be reached are tried without a client; below kEjectionTime,
+  // so that clients are spared the ones that are dead.
+  absl::Duration probe_interval = absl::Seconds(5);
 };
 
 // The edge's part that moves bytes: takes connections on the ports of a route table and relays them

@@ -62,7 +62,8 @@ struct Edge {
     return route;
   }
   void Apply(const std::vector<Route>& routes) {
-    plane->Apply(RouteTable::Build(routes, &registry).value());
+    table = RouteTable::Build(routes, &registry).value();
+    plane->Apply(table);
   }
   TestSocket Connect() const { return TestSocket::ConnectTo(port.number()); }
   uint64_t Counted(Count count) const { return plane->Counts()[count]; }
@@ -74,6 +75,7 @@ struct Edge {
   ReservedPort port;
   UpstreamRegistry registry;
   std::unique_ptr<DataPlane> plane;
+  std::shared_ptr<const RouteTable> table;
 };
 
 // Sends `request` and reads it back through an upstream that is accepted from and echoes once.
@@ -258,6 +260,22 @@ TEST_CASE("an upstream that does not answer is followed by another", "[edge][dat
   CHECK(EchoThrough(&client, &server, "hello") == "hello");
   CHECK(edge.Counted(Count::kConnectTimeouts) == 1);
   CHECK(edge.Counted(Count::kConnectFailures) == 1);
+}
+
+TEST_CASE("an upstream that comes back is found out without a client", "[edge][data-plane]") {
+  DataPlaneOptions options = TwoLoops();
+  options.probe_interval = absl::Milliseconds(5);
+  Edge edge(options);
+  TestUpstream upstream;
+  upstream.StopListening();
+  edge.Apply({edge.TcpRoute("r", {UpstreamAt("i", upstream)})});
+  CHECK(edge.Connect().ReadToEnd().empty());
+  const RouteTable::Match match = edge.table->FindDefault(edge.port.number()).value();
+  CHECK(Eventually([&] { return match.upstreams[0]->IsEjected(edge.clock.Monotonic()); }));
+  CHECK(edge.Counted(Count::kConnectFailures) == 1);
+  upstream.ListenAgain();
+  CHECK(Eventually([&] { return edge.registry.UpstreamsNotReached().empty(); }));
+  CHECK_FALSE(match.upstreams[0]->IsEjected(edge.clock.Monotonic()));
 }
 
 TEST_CASE("without a reachable upstream the client gets an end, not a reset",

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "edge/listener.h"
 #include "edge/route_table.h"
 #include "edge/timer_heap.h"
+#include "edge/upstream_prober.h"
 #include "edge/upstream_registry.h"
 
 namespace berth::edge {
@@ -45,6 +47,10 @@ class ProxyLoop final : private Listener::Owner {
                                                            const Clock* clock,
                                                            UpstreamRegistry* registry);
   ~ProxyLoop();
+
+  // From now on this loop tries upstreams that could not be reached; one loop is enough. Before
+  // Run.
+  void ProbeUpstreams(absl::Duration interval) { prober_.emplace(&context_, interval); }
 
   void Run();
   void Stop() { loop_->Stop(); }
@@ -92,6 +98,7 @@ class ProxyLoop final : private Listener::Owner {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> ended_;  // Until the end of the turn.
   std::function<void()> on_empty_;
+  std::optional<UpstreamProber> prober_;
 
   mutable std::mutex problems_mutex_;
   std::map<uint16_t, std::string> problems_;  // Guarded by problems_mutex_.

@@ -71,6 +71,9 @@ class RouteTable {
   // The route that takes what no host name on the port takes.
   std::optional<Match> FindDefault(uint16_t port) const;
 
+  // Every upstream that may get connections, once for each route that names it.
+  absl::Span<Upstream* const> upstreams() const { return upstreams_; }
+
   size_t size() const { return routes_.size(); }
 
   // Of the table itself; upstreams stand in the registry and are shared.

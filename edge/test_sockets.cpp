@@ -36,10 +36,9 @@ SocketAddress AddressOf(int fd) {
   return SocketAddress::FromStorage(storage).value();
 }
 
-UniqueFd Listening(const SocketAddress& address, int backlog) {
+UniqueFd Bound(const SocketAddress& address) {
   UniqueFd fd = NewSocket(address.family());
   if (bind(fd.get(), address.sockaddr(), address.sockaddr_size()) != 0) Fail("bind");
-  if (listen(fd.get(), backlog) != 0) Fail("listen");
   return fd;
 }
 
@@ -112,8 +111,19 @@ bool TestSocket::EndsWithReset() {
 SocketAddress TestSocket::LocalAddress() const { return AddressOf(fd_.get()); }
 
 TestUpstream::TestUpstream(const std::string& ip, int backlog)
-    : fd_(Listening(SocketAddress::FromIp(ip, 0).value(), backlog)),
-      address_(AddressOf(fd_.get())) {}
+    : fd_(Bound(SocketAddress::FromIp(ip, 0).value())), address_(AddressOf(fd_.get())) {
+  if (listen(fd_.get(), backlog) != 0) Fail("listen");
+}
+
+void TestUpstream::StopListening() {
+  // A bound socket that does not listen: connecting to it is refused.
+  fd_.Reset();
+  fd_ = Bound(address_);
+}
+
+void TestUpstream::ListenAgain() {
+  if (listen(fd_.get(), 128) != 0) Fail("listen");
+}
 
 TestSocket TestUpstream::Accept() {
   pollfd waiting = {fd_.get(), POLLIN, 0};

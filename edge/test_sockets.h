@@ -54,8 +54,9 @@ class TestUpstream {
   TestSocket Accept();
   // Whether a connection waits to be accepted.
   bool HasConnection() const;
-  // Closes the listening socket: from now on connections are refused.
-  void StopListening() { fd_.Reset(); }
+  // Closes the listening socket: from now on connections are refused. The port stays reserved.
+  void StopListening();
+  void ListenAgain();
 
   const SocketAddress& address() const { return address_; }
 
