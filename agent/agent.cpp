@@ -31,8 +31,8 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   google::protobuf::Timestamp timestamp;
   const int64_t seconds = absl::ToUnixSeconds(time);
   timestamp.set_seconds(seconds);
-  timestamp.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  timestamp.set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
   return timestamp;
 }
 
@@ -85,8 +85,7 @@ std::string ExitReason(const InstanceStatus& status, const Assignment& assignmen
   if (!status.error.empty()) return absl::StrCat("could not be started: ", status.error);
   if (status.oom_killed) {
     return absl::StrCat("was killed: it used more than its ",
-                        assignment.process().resources().memory_bytes() >> 20,
-                        " MiB of memory");
+                        assignment.process().resources().memory_bytes() >> 20, " MiB of memory");
   }
   if (status.exit_code.has_value()) {
     return absl::StrCat("exited by itself with code ", *status.exit_code);
@@ -129,8 +128,12 @@ void Agent::Start(const WatchClient& desired) {
   ReportPeriodically();
 }
 
+Executor* Agent::OneOf(const std::vector<Executor*>& executors, const std::string& instance) {
+  return executors[absl::Hash<std::string>{}(instance) % executors.size()];
+}
+
 Executor* Agent::WorkerOf(const std::string& instance) const {
-  return with_.workers[absl::Hash<std::string>{}(instance) % with_.workers.size()];
+  return OneOf(with_.workers, instance);
 }
 
 void Agent::DesiredChanged(const WatchClient& client, const WatchClient::Update& update) {
@@ -243,22 +246,20 @@ void Agent::Begin(const StartInstance& action) {
   local.report.set_instance(instance);
   local.report.set_attempt(assignment.attempt());
   SetPhase(instance, scheduler::v1::PHASE_PULLING, "");
-  LogInfo("starting an instance", {{"instance", instance},
-                                   {"attempt", assignment.attempt()},
-                                   {"image", assignment.image()}});
+  LogInfo(
+      "starting an instance",
+      {{"instance", instance}, {"attempt", assignment.attempt()}, {"image", assignment.image()}});
   WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)] {
     const absl::Status image = with_.driver->EnsureImage({spec.image});
     if (!image.ok()) {
       with_.loop->Post([this, assignment, image] { Started(assignment, image); });
       return;
     }
-    with_.loop->Post([this, assignment] {
-      SetPhase(assignment.instance(), scheduler::v1::PHASE_STARTING, "");
-    });
+    with_.loop->Post(
+        [this, assignment] { SetPhase(assignment.instance(), scheduler::v1::PHASE_STARTING, ""); });
     absl::StatusOr<InstanceHandle> handle = with_.driver->Start(spec);
-    with_.loop->Post([this, assignment, handle = std::move(handle)] {
-      Started(assignment, handle);
-    });
+    with_.loop->Post(
+        [this, assignment, handle = std::move(handle)] { Started(assignment, handle); });
   });
 }
 
@@ -332,7 +333,7 @@ void Agent::RunCheck(const std::string& instance) {
   local.probe->BeginCheck();
   CheckRequest request{*check, AddressText(assignment->second.address()), local.observed.handle,
                        PolicyOf(assignment->second).timeout};
-  WorkerOf(instance)->Post([this, instance, attempt = local.observed.attempt,
+  OneOf(with_.checkers, instance)->Post([this, instance, attempt = local.observed.attempt,
                             request = std::move(request)] {
     const CheckResult result = with_.run_check(request);
     with_.loop->Post([this, instance, attempt, result] { CheckDone(instance, attempt, result); });
@@ -342,8 +343,7 @@ void Agent::RunCheck(const std::string& instance) {
 void Agent::CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result) {
   const auto found = local_.find(instance);
   if (found == local_.end() || found->second.observed.attempt != attempt ||
-      found->second.observed.phase != InstancePhase::kRunning ||
-      !found->second.probe.has_value()) {
+      found->second.observed.phase != InstancePhase::kRunning || !found->second.probe.has_value()) {
     return;
   }
   Local& local = found->second;
@@ -425,37 +425,37 @@ void Agent::InstanceExited(const std::string& instance) {
 
 void Agent::InspectExit(const std::string& instance) {
   Local& local = local_.at(instance);
-  WorkerOf(instance)->Post([this, instance, attempt = local.observed.attempt,
-                            handle = local.observed.handle] {
-    absl::StatusOr<InstanceStatus> status = with_.driver->Inspect(handle);
-    if (status.ok() && status->phase == InstancePhase::kRunning) return;
-    std::vector<std::string> log_tail;
-    if (auto lines = with_.driver->TailLog(handle, kLogTailLines); lines.ok()) {
-      log_tail = *std::move(lines);
-    }
-    with_.loop->Post([this, instance, attempt, status, log_tail] {
-      const auto found = local_.find(instance);
-      if (found == local_.end() || found->second.observed.attempt != attempt ||
-          found->second.observed.busy) {
-        return;
-      }
-      if (!status.ok()) {
-        with_.loop->PostAfter(kRetryDelay, [this, instance] {
-          if (local_.contains(instance)) InspectExit(instance);
+  WorkerOf(instance)->Post(
+      [this, instance, attempt = local.observed.attempt, handle = local.observed.handle] {
+        absl::StatusOr<InstanceStatus> status = with_.driver->Inspect(handle);
+        if (status.ok() && status->phase == InstancePhase::kRunning) return;
+        std::vector<std::string> log_tail;
+        if (auto lines = with_.driver->TailLog(handle, kLogTailLines); lines.ok()) {
+          log_tail = *std::move(lines);
+        }
+        with_.loop->Post([this, instance, attempt, status, log_tail] {
+          const auto found = local_.find(instance);
+          if (found == local_.end() || found->second.observed.attempt != attempt ||
+              found->second.observed.busy) {
+            return;
+          }
+          if (!status.ok()) {
+            with_.loop->PostAfter(kRetryDelay, [this, instance] {
+              if (local_.contains(instance)) InspectExit(instance);
+            });
+            return;
+          }
+          found->second.observed.phase = InstancePhase::kExited;
+          const auto assignment = desired_.find(instance);
+          if (assignment == desired_.end() ||
+              assignment->second.intent() == scheduler::v1::INTENT_STOP) {
+            Reconcile();
+            return;
+          }
+          Failed(instance, ExitReason(*status, assignment->second), status->exit_code, log_tail);
+          Reconcile();
         });
-        return;
-      }
-      found->second.observed.phase = InstancePhase::kExited;
-      const auto assignment = desired_.find(instance);
-      if (assignment == desired_.end() ||
-          assignment->second.intent() == scheduler::v1::INTENT_STOP) {
-        Reconcile();
-        return;
-      }
-      Failed(instance, ExitReason(*status, assignment->second), status->exit_code, log_tail);
-      Reconcile();
-    });
-  });
+      });
 }
 
 void Agent::Failed(const std::string& instance, const std::string& reason,

@@ -28,12 +28,15 @@ struct CheckRequest {
   absl::Duration timeout;
 };
 
-// What an agent stands on. Everything outlives it; the executors are stopped before it is destroyed.
+// What an agent stands on. Everything outlives it; the executors are stopped before it is
+// destroyed.
 struct Dependencies {
   Driver* driver;
   Executor* loop;
-  // Run what blocks: driver calls, checks. Actions about one instance run on one of them.
+  // Run what blocks: driver calls. Actions about one instance run on one of them.
   std::vector<Executor*> workers;
+  // Run checks, which wait for the instance: nobody waits for them.
+  std::vector<Executor*> checkers;
   const Clock* clock;
   const DesiredCache* cache;
   std::string network;  // What instances are attached to.
@@ -92,10 +95,9 @@ class Agent {
   void Started(const scheduler::v1::Assignment& assignment,
                const absl::StatusOr<InstanceHandle>& handle);
   void Running(const std::string& instance);
-  void SetPhase(const std::string& instance, scheduler::v1::Phase phase,
-                const std::string& reason);
-  void Failed(const std::string& instance, const std::string& reason,
-              std::optional<int> exit_code, std::vector<std::string> log_tail);
+  void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& reason);
+  void Failed(const std::string& instance, const std::string& reason, std::optional<int> exit_code,
+              std::vector<std::string> log_tail);
   void InspectExit(const std::string& instance);
   void ScheduleCheck(const std::string& instance);
   void RunCheck(const std::string& instance);
@@ -104,6 +106,7 @@ class Agent {
   void ReportSoon();
   void SendReport();
   void ReportPeriodically();
+  static Executor* OneOf(const std::vector<Executor*>& executors, const std::string& instance);
   Executor* WorkerOf(const std::string& instance) const;
 
   const Dependencies with_;
@@ -114,7 +117,7 @@ class Agent {
   std::map<std::string, Local> local_;
   scheduler::v1::HostFacts facts_;
   bool facts_known_ = false;
-  bool report_due_ = false;      // Something changed since the last report was made.
+  bool report_due_ = false;  // Something changed since the last report was made.
   bool report_sending_ = false;
 };
 

@@ -45,9 +45,9 @@ scheduler::v1::HostFacts CollectHostFacts(Driver* driver) {
   std::vector<std::string> digests;
   if (const auto images = driver->LocalImages(); images.ok()) {
     for (const LocalImage& image : *images) {
-      const bool local = std::any_of(
-          image.names.begin(), image.names.end(),
-          [](const std::string& name) { return absl::StartsWith(name, kLocalPrefix); });
+      const bool local =
+          std::any_of(image.names.begin(), image.names.end(),
+                      [](const std::string& name) { return absl::StartsWith(name, kLocalPrefix); });
       if (local) digests.push_back(image.digest);
     }
   }

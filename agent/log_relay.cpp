@@ -33,7 +33,7 @@ void LogRelay::Connect() {
 }
 
 void LogRelay::Disconnected(const absl::Status& status) {
-  LogInfo("the relay stream ended and is opened again", {{"why", status.ToString()}});
+  LogInfo("the relay stream ended and is opened again", {{"why", status.message()}});
   ++generation_;
   for (auto& [id, session] : sessions_) session.stop.request_stop();
   sessions_.clear();
@@ -73,8 +73,9 @@ void LogRelay::OpenLog(uint64_t session, const scheduler::v1::OpenLogs& request)
     return;
   }
   if (sessions_.size() >= kSessionsMax) {
-    SendEnded(stream_.get(), session,
-              absl::StrCat("this host is reading ", kSessionsMax, " logs already; try again later"));
+    SendEnded(
+        stream_.get(), session,
+        absl::StrCat("this host is reading ", kSessionsMax, " logs already; try again later"));
     return;
   }
   Session& open = sessions_[session];
@@ -84,18 +85,17 @@ void LogRelay::OpenLog(uint64_t session, const scheduler::v1::OpenLogs& request)
   query.follow = request.follow();
   open.thread->Post([this, session, query, handle = *handle, instance = request.instance(),
                      stop = open.stop.get_token(), stream = stream_] {
-    const absl::Status status = driver_->FollowLog(
-        handle, query, stop, [&](const LogLine& line) {
-          scheduler::v1::RelayUp message;
-          message.set_session(session);
-          message.mutable_line()->set_instance(instance);
-          message.mutable_line()->set_stream(line.source == LogLine::Source::kError
-                                                 ? scheduler::v1::OUTPUT_STREAM_STDERR
-                                                 : scheduler::v1::OUTPUT_STREAM_STDOUT);
-          message.mutable_line()->set_line(line.text.substr(0, kLineBytesMax));
-          stream->Send(message.SerializeAsString());
-          return true;
-        });
+    const absl::Status status = driver_->FollowLog(handle, query, stop, [&](const LogLine& line) {
+      scheduler::v1::RelayUp message;
+      message.set_session(session);
+      message.mutable_line()->set_instance(instance);
+      message.mutable_line()->set_stream(line.source == LogLine::Source::kError
+                                             ? scheduler::v1::OUTPUT_STREAM_STDERR
+                                             : scheduler::v1::OUTPUT_STREAM_STDOUT);
+      message.mutable_line()->set_line(line.text.substr(0, kLineBytesMax));
+      stream->Send(message.SerializeAsString());
+      return true;
+    });
     SendEnded(stream.get(), session, std::string(status.message()));
     loop_->Post([this, session] { CloseSession(session); });
   });

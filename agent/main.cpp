@@ -35,6 +35,7 @@ namespace berth::agent {
 namespace {
 
 constexpr int kWorkers = 4;
+constexpr int kCheckers = 4;
 constexpr size_t kCaSizeMax = 16 << 10;
 constexpr size_t kMemberSizeMax = 64 << 10;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
@@ -88,8 +89,8 @@ absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& ide
                                                       const rpc::JoinOptions& options) {
   while (true) {
     absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadOrJoin(identity, options);
-    if (member.ok() || !(absl::IsUnavailable(member.status()) ||
-                         absl::IsDeadlineExceeded(member.status()))) {
+    if (member.ok() ||
+        !(absl::IsUnavailable(member.status()) || absl::IsDeadlineExceeded(member.status()))) {
       return member;
     }
     LogWarning("joining is tried again", {{"why", member.status().message()}});
@@ -98,8 +99,7 @@ absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& ide
 }
 
 // Tells the loop of every exit, again and again until `stop`.
-void WatchExits(Driver* driver, Agent* agent, Executor* loop, Executor* own,
-                std::stop_token stop) {
+void WatchExits(Driver* driver, Agent* agent, Executor* loop, Executor* own, std::stop_token stop) {
   const absl::Status status = driver->WatchExits(
       stop, [&] { loop->Post([agent] { agent->ExitsWatched(); }); },
       [&](const InstanceExit& exit) {
@@ -123,8 +123,8 @@ absl::Status Run(const AgentSettings& settings) {
   BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member, JoinPatiently(identity, join));
   const std::string host = member.machine().name();
   BERTH_ASSIGN_OR_RETURN(rpc::ChannelOptions channel_options,
-                         rpc::MachineChannel(identity, absl::StrCat("host/", host),
-                                             settings.server, member.ca_certificate()));
+                         rpc::MachineChannel(identity, absl::StrCat("host/", host), settings.server,
+                                             member.ca_certificate()));
   channel_options.service = "scheduler";
   const std::shared_ptr<rpc::Channel> channel = rpc::Channel::Open(channel_options);
 
@@ -141,6 +141,10 @@ absl::Status Run(const AgentSettings& settings) {
   for (int i = 0; i < kWorkers; ++i) {
     workers.push_back(std::make_unique<ThreadExecutor>(absl::StrCat("worker-", i)));
     dependencies.workers.push_back(workers.back().get());
+  }
+  for (int i = 0; i < kCheckers; ++i) {
+    workers.push_back(std::make_unique<ThreadExecutor>(absl::StrCat("checker-", i)));
+    dependencies.checkers.push_back(workers.back().get());
   }
   dependencies.driver = &driver;
   dependencies.loop = &loop;
@@ -182,7 +186,8 @@ absl::Status Run(const AgentSettings& settings) {
           if (resume.has_value()) *request.mutable_resume() = *resume;
           return channel->Open<watch::v1::WatchResponse>(request, received, ended);
         },
-        cached, &loop, &ids, [&agent, &desired](const WatchClient::Update& update) {
+        cached, &loop, &ids,
+        [&agent, &desired](const WatchClient::Update& update) {
           agent.DesiredChanged(desired->client(), update);
         });
     desired->Start();
@@ -190,9 +195,7 @@ absl::Status Run(const AgentSettings& settings) {
   });
   ThreadExecutor exits("exits");
   std::stop_source stop;
-  exits.Post([&, token = stop.get_token()] {
-    WatchExits(&driver, &agent, &loop, &exits, token);
-  });
+  exits.Post([&, token = stop.get_token()] { WatchExits(&driver, &agent, &loop, &exits, token); });
 
   LogInfo("berth-agent runs", {{"host", host}, {"version", BERTH_VERSION}});
   WaitForStop();

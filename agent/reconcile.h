@@ -38,9 +38,9 @@ struct DestroyInstance {
 };
 using Action = std::variant<StartInstance, StopInstance, DestroyInstance>;
 
-// What is to be done so that what is observed becomes what is desired, in the order of instance ids.
-// Pure. Nothing is to be done about what runs as desired: a restarted agent adopts it. An instance
-// that ended is not started again: that is a new attempt, which the scheduler decides.
+// What is to be done so that what is observed becomes what is desired, in the order of instance
+// ids. Pure. Nothing is to be done about what runs as desired: a restarted agent adopts it. An
+// instance that ended is not started again: that is a new attempt, which the scheduler decides.
 std::vector<Action> Reconcile(const std::map<std::string, scheduler::v1::Assignment>& desired,
                               const std::map<std::string, Observed>& observed);
 

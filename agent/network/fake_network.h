@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "agent/network/network.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -16,7 +16,7 @@ class FakeNetwork : public Network {
   explicit FakeNetwork(std::string name = "berth") : name_(std::move(name)) {}
 
   absl::Status EnsureNetwork(const HostPrefix& prefix) override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!next_error_.ok()) return std::exchange(next_error_, absl::OkStatus());
     if (prefix_ && prefix_->ipv6 != prefix.ipv6 && in_use_) {
       return absl::FailedPreconditionError("network " + name_ + " has prefix " + prefix_->ipv6 +
@@ -29,30 +29,30 @@ class FakeNetwork : public Network {
   std::string name() const override { return name_; }
 
   absl::StatusOr<std::string> Interface() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!prefix_) return absl::NotFoundError("there is no network " + name_);
     return name_ + "0";
   }
 
   // The next EnsureNetwork fails so.
   void FailNext(absl::Status error) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     next_error_ = std::move(error);
   }
 
   void SetInUse(bool in_use) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     in_use_ = in_use;
   }
 
   std::optional<HostPrefix> prefix() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return prefix_;
   }
 
  private:
   const std::string name_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::optional<HostPrefix> prefix_ ABSL_GUARDED_BY(mutex_);
   absl::Status next_error_ ABSL_GUARDED_BY(mutex_);
   bool in_use_ ABSL_GUARDED_BY(mutex_) = false;

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "agent/runtime/driver.h"
 #include "common/executor/thread_executor.h"
+#include "common/sync/mutex.h"
 #include "common/testing/printers.h"
 
 namespace berth::testing {
@@ -44,10 +44,10 @@ class ExitListener {
       const absl::Status status = driver.WatchExits(
           stop_.get_token(), [this] { watching_.Notify(); },
           [this](const InstanceExit& exit) {
-            absl::MutexLock lock(&mutex_);
+            MutexLock lock(&mutex_);
             exits_.push_back(exit);
           });
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       result_ = status;
       ended_ = true;
     });
@@ -60,12 +60,12 @@ class ExitListener {
 
   // Whether the exit of this attempt was told, if need be after waiting for it.
   bool AwaitExit(const InstanceHandle& handle) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     auto told = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       return std::any_of(exits_.begin(), exits_.end(),
                          [&](const InstanceExit& exit) { return exit.handle == handle; });
     };
-    return mutex_.AwaitWithTimeout(absl::Condition(&told), kWaitMax);
+    return mutex_.AwaitWithTimeout(told, kWaitMax);
   }
 
   // What WatchExits returned once it was asked to stop.
@@ -76,8 +76,8 @@ class ExitListener {
 
   // What WatchExits returned by itself.
   absl::Status Result() {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&ended_), kWaitMax);
+    MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return ended_; }, kWaitMax);
     return result_;
   }
 
@@ -86,7 +86,7 @@ class ExitListener {
 
   std::stop_source stop_;
   absl::Notification watching_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<InstanceExit> exits_ ABSL_GUARDED_BY(mutex_);
   absl::Status result_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("WatchExits did not return");
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 namespace {
@@ -57,13 +58,13 @@ bool FakeDriver::HasImageLocked(const std::string& image) const {
 }
 
 void FakeDriver::AwaitReleaseLocked() {
-  mutex_.Await(absl::Condition(+[](bool* held) { return !*held; }, &held_));
+  mutex_.Await([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !held_; });
 }
 
 absl::Status FakeDriver::EnsureImage(const ImageRequest& request,
                                      const std::function<void(absl::string_view)>& on_progress) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     AwaitReleaseLocked();
     if (!unavailable_.ok()) return unavailable_;
     if (HasImageLocked(request.image)) return absl::OkStatus();
@@ -82,7 +83,7 @@ absl::Status FakeDriver::EnsureImage(const ImageRequest& request,
 }
 
 absl::StatusOr<InstanceHandle> FakeDriver::Start(const InstanceSpec& spec) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   AwaitReleaseLocked();
   if (!unavailable_.ok()) return unavailable_;
   calls_.push_back(absl::StrCat("start ", Name(spec)));
@@ -121,7 +122,7 @@ absl::StatusOr<InstanceHandle> FakeDriver::Start(const InstanceSpec& spec) {
 }
 
 absl::Status FakeDriver::Stop(const InstanceHandle& handle, absl::Duration) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   Instance* instance = FindLocked(handle);
   if (instance == nullptr) return absl::OkStatus();
@@ -133,14 +134,14 @@ absl::Status FakeDriver::Stop(const InstanceHandle& handle, absl::Duration) {
 }
 
 absl::StatusOr<InstanceStatus> FakeDriver::Inspect(const InstanceHandle& handle) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   const Instance* instance = FindLocked(handle);
   return instance == nullptr ? InstanceStatus{} : instance->status;
 }
 
 absl::StatusOr<std::vector<InstanceRecord>> FakeDriver::List() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   SettleLocked();
   std::vector<InstanceRecord> records;
@@ -155,7 +156,7 @@ absl::StatusOr<std::vector<InstanceRecord>> FakeDriver::List() {
 }
 
 absl::Status FakeDriver::Destroy(const InstanceHandle& handle) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   const Instance* instance = FindLocked(handle);
   if (instance == nullptr) return absl::OkStatus();
@@ -166,7 +167,7 @@ absl::Status FakeDriver::Destroy(const InstanceHandle& handle) {
 
 absl::StatusOr<std::vector<std::string>> FakeDriver::TailLog(const InstanceHandle& handle,
                                                              int lines_max) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   const Instance* instance = FindLocked(handle);
   if (instance == nullptr) return absl::NotFoundError("there is no such instance");
@@ -182,10 +183,10 @@ absl::Status FakeDriver::FollowLog(const InstanceHandle& handle, const LogQuery&
                                    std::stop_token stop,
                                    const std::function<bool(const LogLine&)>& on_line) {
   // Taking the lock is what makes a waiter look again.
-  const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mutex_); });
+  const std::stop_callback wake(stop, [this] { MutexLock lock(&mutex_); });
   size_t next = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!unavailable_.ok()) return unavailable_;
     const Instance* instance = FindLocked(handle);
     if (instance == nullptr) return absl::NotFoundError("there is no such instance");
@@ -195,13 +196,13 @@ absl::Status FakeDriver::FollowLog(const InstanceHandle& handle, const LogQuery&
   while (!stop.stop_requested()) {
     LogLine line;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       auto changed = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
         const Instance* instance = FindLocked(handle);
         return instance == nullptr || next < instance->log.size() || !IsRunning(instance->status) ||
                stop.stop_requested();
       };
-      if (query.follow) mutex_.Await(absl::Condition(&changed));
+      if (query.follow) mutex_.Await(changed);
       const Instance* instance = FindLocked(handle);
       if (stop.stop_requested() || instance == nullptr || next >= instance->log.size()) break;
       line = instance->log[next++];
@@ -217,7 +218,7 @@ absl::StatusOr<ExecResult> FakeDriver::Exec(const InstanceHandle& handle,
                                             absl::Duration) {
   std::function<absl::StatusOr<ExecResult>(const std::vector<std::string>&)> exec;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!unavailable_.ok()) return unavailable_;
     const Instance* instance = FindLocked(handle);
     if (instance == nullptr || !IsRunning(instance->status)) {
@@ -230,23 +231,23 @@ absl::StatusOr<ExecResult> FakeDriver::Exec(const InstanceHandle& handle,
 }
 
 absl::StatusOr<std::vector<LocalImage>> FakeDriver::LocalImages() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   return local_images_;
 }
 
 absl::StatusOr<DriverFacts> FakeDriver::Facts() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!unavailable_.ok()) return unavailable_;
   return facts_;
 }
 
 absl::Status FakeDriver::WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
                                     const std::function<void(const InstanceExit&)>& on_exit) {
-  const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mutex_); });
+  const std::stop_callback wake(stop, [this] { MutexLock lock(&mutex_); });
   size_t told = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!unavailable_.ok()) return unavailable_;
     SettleLocked();
     told = exits_.size();
@@ -255,11 +256,11 @@ absl::Status FakeDriver::WatchExits(std::stop_token stop, const std::function<vo
   while (true) {
     InstanceExit exit;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       auto changed = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
         return told < exits_.size() || stop.stop_requested() || !unavailable_.ok();
       };
-      mutex_.Await(absl::Condition(&changed));
+      mutex_.Await(changed);
       if (stop.stop_requested()) return absl::OkStatus();
       if (!unavailable_.ok()) return unavailable_;
       exit = exits_[told++];
@@ -269,53 +270,53 @@ absl::Status FakeDriver::WatchExits(std::stop_token stop, const std::function<vo
 }
 
 void FakeDriver::SetScript(const std::string& instance_id, Script script) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   scripts_[instance_id] = std::move(script);
 }
 
 void FakeDriver::SetDefaultScript(Script script) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   default_script_ = std::move(script);
 }
 
 void FakeDriver::SetImageError(const std::string& image, absl::Status error) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   image_errors_[image] = std::move(error);
 }
 
 void FakeDriver::AddLocalImage(LocalImage image) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   local_images_.push_back(std::move(image));
 }
 
 void FakeDriver::SetExec(
     std::function<absl::StatusOr<ExecResult>(const std::vector<std::string>&)> exec) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   exec_ = std::move(exec);
 }
 
 void FakeDriver::SetFacts(DriverFacts facts) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   facts_ = std::move(facts);
 }
 
 void FakeDriver::SetUnavailable(absl::Status error) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   unavailable_ = std::move(error);
 }
 
 void FakeDriver::Hold() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   held_ = true;
 }
 
 void FakeDriver::Release() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   held_ = false;
 }
 
 void FakeDriver::Exit(const std::string& instance_id, int exit_code) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (auto& [handle, instance] : instances_) {
     if (instance.spec.instance_id == instance_id && IsRunning(instance.status)) {
       ExitLocked(handle, instance, exit_code);
@@ -324,7 +325,7 @@ void FakeDriver::Exit(const std::string& instance_id, int exit_code) {
 }
 
 void FakeDriver::Print(const std::string& instance_id, const std::string& text) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (auto& [handle, instance] : instances_) {
     if (instance.spec.instance_id != instance_id) continue;
     instance.log.push_back({clock_->Now(), LogLine::Source::kOutput, text});
@@ -332,12 +333,12 @@ void FakeDriver::Print(const std::string& instance_id, const std::string& text) 
 }
 
 void FakeDriver::NotifyExits() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   SettleLocked();
 }
 
 std::vector<std::string> FakeDriver::calls() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return calls_;
 }
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "agent/runtime/driver.h"
 #include "common/clock/clock.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -99,7 +99,7 @@ class FakeDriver : public Driver {
   void AwaitReleaseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock* const clock_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, Script> scripts_ ABSL_GUARDED_BY(mutex_);
   Script default_script_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Instance> instances_ ABSL_GUARDED_BY(mutex_);  // By handle.

@@ -25,9 +25,9 @@ using TopicKey = std::pair<std::string, std::string>;
 // State is a value with
 //   using Event = …;                                  the service's Event message, one oneof
 //   void Apply(const Event&);                         total
-//   void Touched(const Event&, std::set<TopicKey>*) const;   after Apply: what a watch may show anew
-//   std::optional<std::string> View(const TopicKey&) const;  nullopt: gone
-//   TopicEntries Entries(const std::string& topic) const;
+//   void Touched(const Event&, std::set<TopicKey>*) const;   after Apply: what a watch may show
+//   anew std::optional<std::string> View(const TopicKey&) const;  nullopt: gone TopicEntries
+//   Entries(const std::string& topic) const;
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
 // or logging inside.
 //
@@ -89,13 +89,12 @@ class EventSourced : private StateMachine {
                      std::function<void(absl::Status)> done) {
     writer_.EnqueueCommand(
         std::move(origin), Recorded::kAlways,
-        [refusal](const DecisionContext&) -> absl::StatusOr<LogWriter::Outcome> {
-          return refusal;
-        },
+        [refusal](const DecisionContext&) -> absl::StatusOr<LogWriter::Outcome> { return refusal; },
         [done = std::move(done)](absl::StatusOr<std::string> answer) { done(answer.status()); });
   }
 
-  // Answers with `query(state)`, which returns absl::StatusOr<Result>, as of its place in the queue.
+  // Answers with `query(state)`, which returns absl::StatusOr<Result>, as of its place in the
+  // queue.
   template <typename Result, typename Query>
   void Read(Query query, std::function<void(absl::StatusOr<Result>)> answer) {
     auto result = std::make_shared<std::optional<absl::StatusOr<Result>>>();

@@ -7,6 +7,7 @@
 #include "common/log/log.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 namespace {
@@ -22,8 +23,8 @@ constexpr size_t kRecordHashSize = 32;
 void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
   const int64_t seconds = absl::ToUnixSeconds(time);
   timestamp->set_seconds(seconds);
-  timestamp->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  timestamp->set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
 google::rpc::Status ToProto(const absl::Status& status) {
@@ -61,9 +62,10 @@ watch::v1::Revision ToRevision(uint64_t position, const std::string& hash) {
 
 absl::Status NotServing(absl::string_view stream) {
   return WithRetryDelay(
-      WithReason(absl::UnavailableError(absl::StrCat(
-                     stream, " is not serving: its log is being loaded or cannot be reached; "
-                             "try again in a moment")),
+      WithReason(absl::UnavailableError(
+                     absl::StrCat(stream,
+                                  " is not serving: its log is being loaded or cannot be reached; "
+                                  "try again in a moment")),
                  reason::kNotReady),
       absl::Seconds(1));
 }
@@ -99,8 +101,7 @@ void LogWriter::TryStart() {
     status = Load();
     if (status.ok()) status = Lead();
   }
-  if (absl::IsUnavailable(status) || absl::IsAborted(status) ||
-      absl::IsResourceExhausted(status)) {
+  if (absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsResourceExhausted(status)) {
     LogWarning("the log cannot be served yet", {{"stream", stream_}, {"why", status.message()}});
     executor_->PostAfter(limits_.retry_delay, [this] { TryStart(); });
     return;
@@ -136,7 +137,7 @@ void LogWriter::FailServing(absl::Status why) {
   // Everything that waits is answered now rather than after the next successful start.
   std::deque<Item> waiting;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     waiting.swap(queue_);
   }
   for (Item& item : waiting) {
@@ -173,13 +174,14 @@ absl::Status LogWriter::Load() {
     for (const StoredRecord& stored : chunk) {
       const std::string where = absl::StrCat("stream ", stream_, ", position ", stored.position);
       if (stored.position != position_ + 1) {
-        return absl::DataLossError(absl::StrCat(where, ": position ", position_ + 1,
-                                                " is missing; restore a backup"));
+        return absl::DataLossError(
+            absl::StrCat(where, ": position ", position_ + 1, " is missing; restore a backup"));
       }
       if (Blake2b256({hash_, stored.bytes}) != stored.hash) {
-        return absl::DataLossError(absl::StrCat(
-            where, ": the record is not the one that was written (its hash does not chain); "
-                   "restore a backup"));
+        return absl::DataLossError(
+            absl::StrCat(where,
+                         ": the record is not the one that was written (its hash does not chain); "
+                         "restore a backup"));
       }
       eventlog::v1::Record record;
       if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
@@ -228,11 +230,11 @@ absl::Status LogWriter::Lead() {
 }
 
 absl::Status LogWriter::Enqueue(Item item) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (queue_.size() >= limits_.queue_max) {
     return WithRetryDelay(
-        WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                       stream_, " has ", queue_.size(), " requests waiting; try again later")),
+        WithReason(absl::ResourceExhaustedError(absl::StrCat(stream_, " has ", queue_.size(),
+                                                             " requests waiting; try again later")),
                    reason::kQueueFull, {{"limit", absl::StrCat(limits_.queue_max)}}),
         absl::Seconds(1));
   }
@@ -286,8 +288,7 @@ bool LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
     return revision.hash() == hash_.substr(0, kRevisionHashSize);
   }
   const auto records = log_->Read(revision.position() - 1, 1);
-  return records.ok() && records->size() == 1 &&
-         records->front().position == revision.position() &&
+  return records.ok() && records->size() == 1 && records->front().position == revision.position() &&
          records->front().hash.substr(0, kRevisionHashSize) == revision.hash();
 }
 
@@ -387,7 +388,8 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
   } else {
     answer = decided.status();
   }
-  Made made = MakeRecord(item.origin, decided.status(), decided.ok() ? *std::move(decided) : Outcome());
+  Made made =
+      MakeRecord(item.origin, decided.status(), decided.ok() ? *std::move(decided) : Outcome());
   position_ = made.stored.position;
   hash_ = made.stored.hash;
   made.changes = machine_->TakeChanges();
@@ -399,7 +401,7 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
 void LogWriter::Step() {
   std::deque<Item> items;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     step_posted_ = false;
     if (!serving_) {
       items.swap(queue_);
@@ -454,9 +456,9 @@ void LogWriter::Step() {
       no_write_before_ = clock_->Monotonic() + limits_.retry_delay;
     }
     const absl::Status why = WithRetryDelay(
-        full ? absl::ResourceExhaustedError(absl::StrCat(
-                   stream_, " cannot store anything: ", appended.message(),
-                   "; reads go on, free some space"))
+        full ? absl::ResourceExhaustedError(
+                   absl::StrCat(stream_, " cannot store anything: ", appended.message(),
+                                "; reads go on, free some space"))
              : absl::UnavailableError(absl::StrCat(
                    stream_, " cannot say whether this was stored: ", appended.message(),
                    "; try again with the same request id")),
@@ -468,7 +470,8 @@ void LogWriter::Step() {
   }
   // Callers are answered after the append, although the working state changed before it. Answering
   // earlier would be faster and wrong: a crash between the two would take back what a caller heard.
-  // Publishing comes first so that a watch that a read of this batch begins is not told of it again.
+  // Publishing comes first so that a watch that a read of this batch begins is not told of it
+  // again.
   for (Made& made : batch) {
     hub_.Publish(ToRevision(made.stored.position, made.stored.hash), std::move(made.changes));
   }

@@ -14,7 +14,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "berth/eventlog/v1/record.pb.h"
 #include "common/clock/clock.h"
@@ -22,17 +21,18 @@
 #include "common/eventlog/event_log.h"
 #include "common/executor/executor.h"
 #include "common/ids/id_source.h"
+#include "common/sync/mutex.h"
 #include "common/watch/watch_hub.h"
 
 namespace berth {
 
 // Who sends a command and how: what its record says beside the outcome.
 struct CommandOrigin {
-  std::string principal;     // Empty: the service itself.
-  std::string address;       // Empty: the service itself.
-  std::string method;        // The full RPC name, or an internal command's.
-  std::string request_id;    // Empty: harmless to repeat (imports, reports, timers).
-  std::string fingerprint;   // A hash of the request as received; with request_id only.
+  std::string principal;    // Empty: the service itself.
+  std::string address;      // Empty: the service itself.
+  std::string method;       // The full RPC name, or an internal command's.
+  std::string request_id;   // Empty: harmless to repeat (imports, reports, timers).
+  std::string fingerprint;  // A hash of the request as received; with request_id only.
   eventlog::v1::RecordId cause;
 };
 
@@ -75,8 +75,8 @@ class StateMachine {
 // back, and a step that made no record touches no disk.
 //
 // An append that did not surely succeed has one path: the working state is dropped and loaded from
-// the log again, and everyone in the batch is answered UNAVAILABLE. A retry with the same request id
-// gets the first answer if it was written.
+// the log again, and everyone in the batch is answered UNAVAILABLE. A retry with the same request
+// id gets the first answer if it was written.
 //
 // Enqueue functions may be called from any thread; everything else, and every callback, happens on
 // the executor. The objects passed in outlive the writer, and the executor has stopped before the
@@ -84,11 +84,11 @@ class StateMachine {
 class LogWriter {
  public:
   struct Limits {
-    size_t queue_max = 10'000;            // Commands and reads waiting.
-    size_t batch_max = 1'000;             // Taken by one step.
-    size_t request_ids_max = 200'000;     // Remembered for repeats, oldest forgotten first.
+    size_t queue_max = 10'000;              // Commands and reads waiting.
+    size_t batch_max = 1'000;               // Taken by one step.
+    size_t request_ids_max = 200'000;       // Remembered for repeats, oldest forgotten first.
     uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
-    size_t replay_chunk = 1'000;          // Records read at a time.
+    size_t replay_chunk = 1'000;            // Records read at a time.
     absl::Duration lease_duration = absl::Seconds(15);
     absl::Duration lease_renewal = absl::Seconds(5);
     absl::Duration retry_delay = absl::Seconds(1);  // After a disk was full, or a log unreachable.
@@ -121,8 +121,7 @@ class LogWriter {
   void EnqueueRead(std::function<void()> read, std::function<void(absl::Status)> done);
 
   // Begins or resumes a watch of the watcher's topic. `done` gets an error when it cannot now.
-  void EnqueueWatch(std::shared_ptr<Watcher> watcher,
-                    std::optional<watch::v1::Revision> resume,
+  void EnqueueWatch(std::shared_ptr<Watcher> watcher, std::optional<watch::v1::Revision> resume,
                     std::function<void(absl::Status)> done);
 
   // Whether a revision was this log's own; for reports that claim to have applied one. On the
@@ -138,10 +137,10 @@ class LogWriter {
   struct Item {
     CommandOrigin origin;
     Recorded recorded = Recorded::kAlways;
-    Decide decide;              // Commands.
-    Answer answer;              // Commands.
-    std::function<void()> read;                 // Reads.
-    std::function<void(absl::Status)> done;     // Reads.
+    Decide decide;                           // Commands.
+    Answer answer;                           // Commands.
+    std::function<void()> read;              // Reads.
+    std::function<void(absl::Status)> done;  // Reads.
   };
   struct Made {  // A record of the batch in work.
     eventlog::v1::Record record;
@@ -179,15 +178,15 @@ class LogWriter {
   bool serving_ = false;
   absl::Duration lease_taken_ = -absl::InfiniteDuration();
   absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
-  uint64_t position_ = 0;      // Of the newest record, durable or in the batch.
-  std::string hash_;           // Of that record; 32 zero bytes before the first.
-  std::string request_key_;    // Keys request_hash; a row, so that it survives.
+  uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
+  std::string hash_;         // Of that record; 32 zero bytes before the first.
+  std::string request_key_;  // Keys request_hash; a row, so that it survives.
   absl::flat_hash_map<std::string, uint64_t> request_ids_;  // To positions.
   std::deque<std::string> request_ids_by_age_;
 
   WatchHub hub_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   bool step_posted_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -8,21 +8,22 @@
 #include "common/check/check.h"
 #include "common/eventlog/read_limit.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
 void MemoryDatabase::FailNextAppend(AppendFailure failure) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   append_failures_.push_back(failure);
 }
 
 void MemoryDatabase::Disconnect() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   connected_ = false;
 }
 
 void MemoryDatabase::Reconnect() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   connected_ = true;
 }
 
@@ -36,7 +37,7 @@ MemoryEventLog::MemoryEventLog(std::shared_ptr<MemoryDatabase> database, std::st
 
 MemoryEventLog::~MemoryEventLog() {
   if (!token_.has_value()) return;
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   MemoryDatabase::Stream& stream = database_->streams_[stream_];
   // Cut off, a process cannot give its lease back: it runs to its end.
   if (database_->connected_ && stream.token == *token_) {
@@ -45,7 +46,7 @@ MemoryEventLog::~MemoryEventLog() {
 }
 
 absl::Status MemoryEventLog::TakeLease(absl::string_view holder, absl::Duration duration) {
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   MemoryDatabase::Stream& stream = database_->streams_[stream_];
   if (token_.has_value() && *token_ != stream.token) {
@@ -69,7 +70,7 @@ absl::Status MemoryEventLog::TakeLease(absl::string_view holder, absl::Duration 
 absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecord> records,
                                     absl::Span<const RowChange> rows) {
   using Failure = MemoryDatabase::AppendFailure;
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   MemoryDatabase::Stream& stream = database_->streams_[stream_];
   if (!token_.has_value() || *token_ != stream.token ||
@@ -109,7 +110,7 @@ absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecor
 }
 
 absl::StatusOr<std::vector<StoredRecord>> MemoryEventLog::Read(uint64_t after, size_t count_max) {
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   const std::vector<StoredRecord>& stored = database_->streams_[stream_].records;
   std::vector<StoredRecord> records;
@@ -123,7 +124,7 @@ absl::StatusOr<std::vector<StoredRecord>> MemoryEventLog::Read(uint64_t after, s
 }
 
 absl::StatusOr<std::optional<std::string>> MemoryEventLog::GetRow(absl::string_view key) {
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   const std::map<std::string, std::string>& rows = database_->streams_[stream_].rows;
   const auto row = rows.find(std::string(key));
@@ -133,7 +134,7 @@ absl::StatusOr<std::optional<std::string>> MemoryEventLog::GetRow(absl::string_v
 
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> MemoryEventLog::ListRows(
     absl::string_view prefix) {
-  absl::MutexLock lock(&database_->mutex_);
+  MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   const std::map<std::string, std::string>& rows = database_->streams_[stream_].rows;
   std::vector<std::pair<std::string, std::string>> found;

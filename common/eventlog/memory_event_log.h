@@ -7,9 +7,9 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "common/clock/clock.h"
 #include "common/eventlog/event_log.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -50,10 +50,10 @@ class MemoryDatabase {
     absl::Duration lease_ends = -absl::InfiniteDuration();  // On the clock's Monotonic.
   };
 
-  absl::Status Reached() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status Reached() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock* const clock_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, Stream> streams_ ABSL_GUARDED_BY(mutex_);
   std::deque<AppendFailure> append_failures_ ABSL_GUARDED_BY(mutex_);
   bool connected_ ABSL_GUARDED_BY(mutex_) = true;

@@ -187,10 +187,11 @@ PostgresDatabase::PostgresDatabase(std::string connection, std::vector<std::stri
     : connection_(std::move(connection)), streams_(std::move(streams)) {}
 
 PostgresDatabase::~PostgresDatabase() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (session_ == nullptr || tokens_.empty()) return;
-  const absl::Status given_back = TransactOn(*session_, [this](PostgresTransaction& transaction) {
-    for (const auto& [stream, token] : tokens_) {
+  const std::map<std::string, int64_t> held = tokens_;
+  const absl::Status given_back = TransactOn(*session_, [&held](PostgresTransaction& transaction) {
+    for (const auto& [stream, token] : held) {
       transaction.Run(
           "UPDATE berth_lease SET ends_at = clock_timestamp() WHERE stream = $1 AND token = $2",
           stream, token);
@@ -206,19 +207,20 @@ absl::StatusOr<int64_t> PostgresDatabase::TakeLease(const std::string& stream,
                                                     absl::string_view holder,
                                                     absl::Duration duration) {
   BERTH_CHECK(std::binary_search(streams_.begin(), streams_.end(), stream));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
+  const std::map<std::string, int64_t> held = tokens_;
   std::map<std::string, int64_t> taken;
   BERTH_RETURN_IF_ERROR(TransactLocked([&](PostgresTransaction& transaction) -> absl::Status {
     for (const std::string& each : streams_) {
-      const auto token = tokens_.find(each);
-      const pqxx::result lease = transaction.Run(
-          kTakeLease, each, std::string(holder), absl::ToInt64Milliseconds(duration),
-          token == tokens_.end() ? int64_t{0} : token->second);
+      const auto token = held.find(each);
+      const pqxx::result lease = transaction.Run(kTakeLease, each, std::string(holder),
+                                                 absl::ToInt64Milliseconds(duration),
+                                                 token == held.end() ? int64_t{0} : token->second);
       if (lease.empty()) {
-        const pqxx::result held =
+        const pqxx::result other =
             transaction.Run("SELECT holder FROM berth_lease WHERE stream = $1", each);
         return absl::AbortedError(absl::StrCat("stream ", each, " is held by ",
-                                               held.empty() ? "another" : held[0][0].c_str()));
+                                               other.empty() ? "another" : other[0][0].c_str()));
       }
       taken[each] = lease[0][0].as<int64_t>();
     }
@@ -230,7 +232,7 @@ absl::StatusOr<int64_t> PostgresDatabase::TakeLease(const std::string& stream,
 
 absl::Status PostgresDatabase::Transact(
     absl::FunctionRef<absl::Status(PostgresTransaction&)> body) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return TransactLocked(body);
 }
 
@@ -239,15 +241,14 @@ absl::Status PostgresDatabase::TransactLocked(
   if (session_ == nullptr) {
     BERTH_ASSIGN_OR_RETURN(session_, Connect());
   }
-  bool finished = false;
-  const absl::Status status = TransactOn(*session_, [&](PostgresTransaction& transaction) {
+  bool refused_by_body = false;
+  absl::Status status = TransactOn(*session_, [&](PostgresTransaction& transaction) {
     absl::Status result = body(transaction);
-    finished = !result.ok();
+    refused_by_body = !result.ok();
     return result;
   });
-  // Whatever the database itself failed at, the next call begins with a connection that is known
-  // to work.
-  if (!status.ok() && !finished) session_ = nullptr;
+  // Where the database failed, the next call begins with a new connection: this one may be broken.
+  if (!status.ok() && !refused_by_body) session_ = nullptr;
   return status;
 }
 
@@ -274,24 +275,21 @@ absl::StatusOr<std::unique_ptr<PostgresDatabase::Session>> PostgresDatabase::Con
     return absl::UnavailableError(
         absl::StrCat("the database cannot be reached: ", FirstLine(error.what())));
   }
-  const absl::Status prepared = TransactOn(
-      *session, [this](PostgresTransaction& transaction) { return PrepareSession(transaction); });
+  bool may_lose = false;
+  const absl::Status prepared = TransactOn(*session, [&](PostgresTransaction& transaction) {
+    for (const char* timeout : kSessionTimeouts) transaction.Run(timeout);
+    may_lose = MayLoseConfirmed(transaction);
+    return EnsureSchema(transaction);
+  });
   // Two processes that find no tables make them at once, and one fails.
   if (absl::IsAborted(prepared)) return absl::UnavailableError(prepared.message());
   BERTH_RETURN_IF_ERROR(prepared);
-  return session;
-}
-
-absl::Status PostgresDatabase::PrepareSession(PostgresTransaction& transaction) {
-  for (const char* timeout : kSessionTimeouts) transaction.Run(timeout);
-  BERTH_RETURN_IF_ERROR(EnsureSchema(transaction));
-  if (MayLoseConfirmed(transaction) && !warned_) {
+  if (may_lose && !std::exchange(warned_, true)) {
     LogWarning(
         "what PostgreSQL confirms is on one machine only, and lost with it; let it "
         "replicate synchronously (synchronous_standby_names), with fsync on");
-    warned_ = true;
   }
-  return absl::OkStatus();
+  return session;
 }
 
 }  // namespace berth

@@ -11,8 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -63,12 +63,10 @@ class PostgresDatabase {
   absl::Status TransactOn(Session& session,
                           absl::FunctionRef<absl::Status(PostgresTransaction&)> body);
   absl::StatusOr<std::unique_ptr<Session>> Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status PrepareSession(PostgresTransaction& transaction)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string connection_;
   const std::vector<std::string> streams_;  // Sorted: two processes take their rows in one order.
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::unique_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
   // By stream: of the leases taken last, whether or not they still hold.
   std::map<std::string, int64_t> tokens_ ABSL_GUARDED_BY(mutex_);

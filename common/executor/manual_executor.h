@@ -19,8 +19,7 @@ class ManualExecutor : public Executor {
   void Post(Step step) override { ready_.push_back(std::move(step)); }
 
   void PostAfter(absl::Duration delay, Step step) override {
-    timers_.emplace(std::make_pair(clock_->Monotonic() + delay, timers_posted_++),
-                    std::move(step));
+    timers_.emplace(std::make_pair(clock_->Monotonic() + delay, timers_posted_++), std::move(step));
   }
 
   // Runs what is due and what that posts, until nothing is due.

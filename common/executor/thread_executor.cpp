@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "common/clock/system_clock.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -14,13 +15,13 @@ ThreadExecutor::ThreadExecutor(std::string name)
 ThreadExecutor::~ThreadExecutor() { Stop(); }
 
 void ThreadExecutor::Post(Step step) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!stopping_) ready_.push_back(std::move(step));
 }
 
 void ThreadExecutor::PostAfter(absl::Duration delay, Step step) {
   const absl::Duration due = SystemClock().Monotonic() + delay;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (!stopping_) timers_.emplace(std::make_pair(due, timers_posted_++), std::move(step));
 }
 
@@ -28,7 +29,7 @@ void ThreadExecutor::Stop() {
   std::deque<Step> dropped;
   std::map<std::pair<absl::Duration, uint64_t>, Step> dropped_timers;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
     // Destroyed outside the lock: what a step holds may post again from its destructor.
     dropped.swap(ready_);
@@ -43,7 +44,7 @@ void ThreadExecutor::Run() {
   while (true) {
     Step step;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       while (!stopping_) {
         const absl::Duration now = clock.Monotonic();
         while (!timers_.empty() && timers_.begin()->first.first <= now) {
@@ -55,11 +56,8 @@ void ThreadExecutor::Run() {
         auto changed = [this, posted]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
           return stopping_ || !ready_.empty() || timers_posted_ != posted;
         };
-        if (timers_.empty()) {
-          mutex_.Await(absl::Condition(&changed));
-        } else {
-          mutex_.AwaitWithTimeout(absl::Condition(&changed), timers_.begin()->first.first - now);
-        }
+        mutex_.AwaitWithTimeout(changed, timers_.empty() ? absl::InfiniteDuration()
+                                                         : timers_.begin()->first.first - now);
       }
       if (stopping_) return;
       step = std::move(ready_.front());

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "common/executor/executor.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -32,7 +32,7 @@ class ThreadExecutor : public Executor {
   void Run();
 
   const std::string name_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Step> ready_ ABSL_GUARDED_BY(mutex_);
   // Keyed by due time, then by order of posting.
   std::map<std::pair<absl::Duration, uint64_t>, Step> timers_ ABSL_GUARDED_BY(mutex_);

@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 namespace {
@@ -32,7 +33,7 @@ std::optional<Entry> FindEntry(const absl::flat_hash_map<std::string, Entry>& en
 
 void AccessView::Set(const std::string& key, const std::optional<std::string>& value) {
   absl::string_view rest = key;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (absl::ConsumePrefix(&rest, "principal/")) {
     SetEntry(&principals_, std::string(rest), value);
   } else if (absl::ConsumePrefix(&rest, "token/")) {
@@ -43,7 +44,7 @@ void AccessView::Set(const std::string& key, const std::optional<std::string>& v
 }
 
 void AccessView::Clear() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   principals_.clear();
   tokens_.clear();
   machines_.clear();
@@ -52,7 +53,7 @@ void AccessView::Clear() {
 void AccessView::Advance(uint64_t position) {
   std::vector<std::function<void()>> call;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ready_ = true;
     position_ = position;
     for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
@@ -69,33 +70,33 @@ void AccessView::Advance(uint64_t position) {
 }
 
 bool AccessView::ready() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return ready_;
 }
 
 uint64_t AccessView::position() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return position_;
 }
 
 std::optional<auth::v1::Principal> AccessView::FindPrincipal(const std::string& name) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return FindEntry(principals_, name);
 }
 
 std::optional<auth::v1::Token> AccessView::FindToken(const std::string& hash) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return FindEntry(tokens_, hash);
 }
 
 std::optional<auth::v1::Machine> AccessView::FindMachine(const std::string& identity_key) const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return FindEntry(machines_, identity_key);
 }
 
 void AccessView::WhenAt(uint64_t position, std::function<void()> reached) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!ready_ || position_ < position) {
       waiters_.push_back({position, std::move(reached)});
       return;
@@ -105,7 +106,7 @@ void AccessView::WhenAt(uint64_t position, std::function<void()> reached) {
 }
 
 void AccessView::OnChange(std::function<void()> changed) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   listeners_.push_back(std::move(changed));
 }
 

@@ -9,8 +9,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "berth/auth/v1/auth.pb.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 
@@ -49,7 +49,7 @@ class AccessView {
     std::function<void()> reached;
   };
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t position_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<std::string, auth::v1::Principal> principals_ ABSL_GUARDED_BY(mutex_);

@@ -1,19 +1,19 @@
 #include "common/rpc/channel.h"
 
-#include <deque>
-
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/ids/random_id_source.h"
 #include "common/rpc/grpc_status.h"
 #include "common/rpc/server.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 namespace {
@@ -63,7 +63,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
 
   void Send(const std::string& bytes) {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (!held_) return;
       waiting_.push_back(bytes);
     }
@@ -92,7 +92,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
 
   void OnWriteDone(bool ok) override {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       busy_ = false;
     }
     if (ok) WriteNext();
@@ -110,7 +110,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
   // hold of its own that keeps the call from ending meanwhile.
   void WriteNext() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (busy_ || waiting_.empty() || !held_) return;
       busy_ = true;
       writing_ = ToByteBuffer(waiting_.front());
@@ -123,7 +123,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
 
   void ReleaseHold() {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (!held_) return;
       held_ = false;
     }
@@ -134,7 +134,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
   const std::function<void(absl::Status)> ended_;
   absl::Status broken_;
   grpc::ByteBuffer reading_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   grpc::ByteBuffer writing_;
   std::deque<std::string> waiting_ ABSL_GUARDED_BY(mutex_);
   bool busy_ = false;
@@ -189,8 +189,7 @@ class GrpcChannel : public Channel {
     return result;
   }
 
-  void CallBytesAsync(const Method& method, const std::string& request,
-                      const CallOptions& options,
+  void CallBytesAsync(const Method& method, const std::string& request, const CallOptions& options,
                       std::function<void(absl::StatusOr<std::string>)> done) override {
     struct Unary {
       grpc::ClientContext context;
@@ -199,14 +198,13 @@ class GrpcChannel : public Channel {
     };
     auto call = std::make_shared<Unary>();
     Prepare(&call->context);
-    call->context.set_deadline(
-        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                     gpr_time_from_millis(absl::ToInt64Milliseconds(options.deadline),
-                                          GPR_TIMESPAN)));
-    call->context.AddMetadata(
-        "berth-request-id",
-        options.request_id.empty() ? absl::BytesToHexString(RandomIdSource().NewNonce())
-                                   : options.request_id);
+    call->context.set_deadline(gpr_time_add(
+        gpr_now(GPR_CLOCK_MONOTONIC),
+        gpr_time_from_millis(absl::ToInt64Milliseconds(options.deadline), GPR_TIMESPAN)));
+    call->context.AddMetadata("berth-request-id",
+                              options.request_id.empty()
+                                  ? absl::BytesToHexString(RandomIdSource().NewNonce())
+                                  : options.request_id);
     call->request = ToByteBuffer(request);
     stub_->UnaryCall(&call->context, method.path, {}, &call->request, &call->response,
                      [call, done = std::move(done)](grpc::Status status) {
@@ -215,10 +213,9 @@ class GrpcChannel : public Channel {
                      });
   }
 
-  std::unique_ptr<ClientStream> OpenBytes(
-      const Method& method, const std::string& request,
-      std::function<absl::Status(const std::string&)> received,
-      std::function<void(absl::Status)> ended) override {
+  std::unique_ptr<ClientStream> OpenBytes(const Method& method, const std::string& request,
+                                          std::function<absl::Status(const std::string&)> received,
+                                          std::function<void(absl::Status)> ended) override {
     auto call = std::make_unique<StreamCall>(std::move(received), std::move(ended));
     Prepare(&call->context);
     stub_->PrepareBidiStreamingCall(&call->context, method.path, {}, call.get());

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
-
-#include <google/protobuf/message.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,14 +17,14 @@ namespace berth::rpc {
 
 // Whom a channel trusts and how it identifies itself.
 struct ChannelOptions {
-  std::string address;         // HOST:PORT.
+  std::string address;  // HOST:PORT.
   // Which service is expected there: its certificate carries the name SERVICE.berth.internal, so
   // that it may be reached under any address.
   std::string service = "auth";
-  std::string ca_pem;          // The platform CA; nothing else is trusted.
-  std::string certificate_pem; // Machines: the self-signed certificate of the identity key.
-  std::string private_key_pem; // Machines: that key.
-  std::string token;           // People: the bearer token.
+  std::string ca_pem;           // The platform CA; nothing else is trusted.
+  std::string certificate_pem;  // Machines: the self-signed certificate of the identity key.
+  std::string private_key_pem;  // Machines: that key.
+  std::string token;            // People: the bearer token.
 };
 
 // How one call is made.
@@ -91,13 +91,14 @@ class Channel {
     const Method& method = MethodFor(*Request::descriptor());
     BERTH_CHECK_MESSAGE(method.descriptor->output_type() == Response::descriptor(),
                         method.full_name);
-    return OpenBytes(method, request.SerializeAsString(),
-                     [received = std::move(received)](const std::string& bytes) -> absl::Status {
-                       absl::StatusOr<Response> message = Parse<Response>(bytes);
-                       if (message.ok()) received(*message);
-                       return message.status();
-                     },
-                     std::move(ended));
+    return OpenBytes(
+        method, request.SerializeAsString(),
+        [received = std::move(received)](const std::string& bytes) -> absl::Status {
+          absl::StatusOr<Response> message = Parse<Response>(bytes);
+          if (message.ok()) received(*message);
+          return message.status();
+        },
+        std::move(ended));
   }
 
  protected:

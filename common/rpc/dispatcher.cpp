@@ -7,6 +7,7 @@
 #include "common/crypto/hash.h"
 #include "common/rpc/token.h"
 #include "common/status/error_details.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 
@@ -121,7 +122,7 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
         [this, &handler, incoming, request, stream](absl::StatusOr<Call> call) {
           if (!call.ok()) return stream->End(call.status());
           {
-            absl::MutexLock lock(&mutex_);
+            MutexLock lock(&mutex_);
             std::erase_if(open_streams_,
                           [](const OpenStream& open) { return open.stream.expired(); });
             open_streams_.push_back({incoming, request, stream});
@@ -133,7 +134,7 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
 void Dispatcher::CheckOpenStreams() {
   std::vector<OpenStream> open;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     std::erase_if(open_streams_, [](const OpenStream& one) { return one.stream.expired(); });
     open = open_streams_;
   }
@@ -163,8 +164,8 @@ class WatchConversation : public Conversation {
 void ServeWatch(LogWriter* writer, std::string topic, std::optional<watch::v1::Revision> resume,
                 std::shared_ptr<Stream> stream) {
   // The watcher must not keep its own stream alive.
-  auto watcher = std::make_shared<Watcher>(
-      std::move(topic), [weak = std::weak_ptr<Stream>(stream)] {
+  auto watcher =
+      std::make_shared<Watcher>(std::move(topic), [weak = std::weak_ptr<Stream>(stream)] {
         if (std::shared_ptr<Stream> alive = weak.lock()) alive->Wake();
       });
   writer->EnqueueWatch(watcher, std::move(resume), [watcher, stream](absl::Status status) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -7,19 +9,17 @@
 #include <utility>
 #include <vector>
 
-#include <google/protobuf/message.h>
-
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/eventlog/log_writer.h"
 #include "common/executor/executor.h"
 #include "common/rpc/gate.h"
 #include "common/rpc/methods.h"
+#include "common/sync/mutex.h"
 #include "common/watch/watch_hub.h"
 
 namespace berth::rpc {
@@ -162,7 +162,7 @@ class Dispatcher {
   absl::flat_hash_map<const Method*, Handler> handlers_;
   Observer observer_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<OpenStream> open_streams_ ABSL_GUARDED_BY(mutex_);
 };
 

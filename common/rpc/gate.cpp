@@ -14,20 +14,28 @@ using options::v1::Permission;
 
 absl::string_view KindName(MachineKind kind) {
   switch (kind) {
-    case auth::v1::MACHINE_KIND_HOST: return "host";
-    case auth::v1::MACHINE_KIND_EDGE: return "edge";
-    case auth::v1::MACHINE_KIND_SERVICE: return "service";
-    default: return "unknown";
+    case auth::v1::MACHINE_KIND_HOST:
+      return "host";
+    case auth::v1::MACHINE_KIND_EDGE:
+      return "edge";
+    case auth::v1::MACHINE_KIND_SERVICE:
+      return "service";
+    default:
+      return "unknown";
   }
 }
 
 // The machine kind that alone has this permission, or unspecified.
 MachineKind KindWith(Permission permission) {
   switch (permission) {
-    case options::v1::PERMISSION_HOST: return auth::v1::MACHINE_KIND_HOST;
-    case options::v1::PERMISSION_EDGE: return auth::v1::MACHINE_KIND_EDGE;
-    case options::v1::PERMISSION_SERVICE: return auth::v1::MACHINE_KIND_SERVICE;
-    default: return auth::v1::MACHINE_KIND_UNSPECIFIED;
+    case options::v1::PERMISSION_HOST:
+      return auth::v1::MACHINE_KIND_HOST;
+    case options::v1::PERMISSION_EDGE:
+      return auth::v1::MACHINE_KIND_EDGE;
+    case options::v1::PERMISSION_SERVICE:
+      return auth::v1::MACHINE_KIND_SERVICE;
+    default:
+      return auth::v1::MACHINE_KIND_UNSPECIFIED;
   }
 }
 
@@ -37,9 +45,8 @@ absl::Status Unauthenticated(absl::string_view why) {
 }
 
 absl::Status Denied(const Caller& caller, const Method& method, absl::string_view needs) {
-  return absl::PermissionDeniedError(
-      absl::StrCat(caller.principal, " may not call ", method.descriptor->name(), ": it needs ",
-                   needs));
+  return absl::PermissionDeniedError(absl::StrCat(caller.principal, " may not call ",
+                                                  method.descriptor->name(), ": it needs ", needs));
 }
 
 }  // namespace
@@ -87,8 +94,7 @@ absl::Status Gate::Permit(const Caller& caller, const Method& method,
     }
     return Unauthenticated("the call carries no token");
   }
-  if (caller.machine.has_value() &&
-      caller.machine->status() != auth::v1::MACHINE_STATUS_ACTIVE) {
+  if (caller.machine.has_value() && caller.machine->status() != auth::v1::MACHINE_STATUS_ACTIVE) {
     return WithReason(
         absl::PermissionDeniedError(absl::StrCat(
             caller.principal, " has changed its keys; a person must approve them first")),

@@ -44,14 +44,12 @@ absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoin(const MachineIdentity& identi
   request.mutable_keys()->set_wireguard_signature(keys.wireguard_signature);
   request.mutable_keys()->set_sealing_signature(keys.sealing_signature);
   *request.mutable_addresses() = {options.addresses.begin(), options.addresses.end()};
-  BERTH_ASSIGN_OR_RETURN(
-      const ChannelOptions channel,
-      MachineChannel(identity, "joining", options.auth_address, options.ca_pem));
+  BERTH_ASSIGN_OR_RETURN(const ChannelOptions channel,
+                         MachineChannel(identity, "joining", options.auth_address, options.ca_pem));
   absl::StatusOr<auth::v1::EnrolResponse> answer =
       Channel::Open(channel)->Call<auth::v1::EnrolResponse>(request);
   if (!answer.ok()) return Annotate(answer.status(), "joining the platform");
-  BERTH_RETURN_IF_ERROR(
-      WriteFileAtomically(member_path, answer->SerializeAsString(), kPrivate));
+  BERTH_RETURN_IF_ERROR(WriteFileAtomically(member_path, answer->SerializeAsString(), kPrivate));
   return answer;
 }
 

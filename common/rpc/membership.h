@@ -12,10 +12,10 @@ namespace berth::rpc {
 
 // What a machine needs to join the platform, or to find that it has.
 struct JoinOptions {
-  std::string folder;           // Keeps the file `member`, the answer to joining.
-  std::string auth_address;     // HOST:PORT of berth-auth.
-  std::string ca_pem;           // The platform CA.
-  std::string join_token_file;  // Read only where there is no membership yet.
+  std::string folder;                  // Keeps the file `member`, the answer to joining.
+  std::string auth_address;            // HOST:PORT of berth-auth.
+  std::string ca_pem;                  // The platform CA.
+  std::string join_token_file;         // Read only where there is no membership yet.
   std::vector<std::string> addresses;  // Services: how clients reach it.
 };
 

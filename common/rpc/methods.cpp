@@ -1,19 +1,19 @@
 #include "common/rpc/methods.h"
 
+#include <google/protobuf/message.h>
+
 #include <map>
 #include <memory>
-
-#include <google/protobuf/message.h>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/check/check.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 namespace {
@@ -96,10 +96,10 @@ absl::Status CheckDeclarations(const ServiceDescriptor& service) {
 }
 
 const std::vector<Method>& MethodsOf(const ServiceDescriptor& service) {
-  static absl::Mutex mutex(absl::kConstInit);
+  static Mutex mutex;
   static auto& known =
       *new std::map<const ServiceDescriptor*, std::unique_ptr<std::vector<Method>>>;
-  absl::MutexLock lock(&mutex);
+  MutexLock lock(&mutex);
   std::unique_ptr<std::vector<Method>>& methods = known[&service];
   if (methods == nullptr) {
     methods = std::make_unique<std::vector<Method>>();

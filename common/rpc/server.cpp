@@ -1,11 +1,5 @@
 #include "common/rpc/server.h"
 
-#include <cstdlib>
-#include <deque>
-#include <list>
-#include <map>
-#include <utility>
-
 #include <grpc/grpc_security_constants.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
@@ -15,12 +9,19 @@
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdlib>
+#include <deque>
+#include <list>
+#include <map>
+#include <utility>
+
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/crypto/certificates.h"
 #include "common/rpc/grpc_status.h"
+#include "common/sync/mutex.h"
 
 namespace berth::rpc {
 namespace {
@@ -64,7 +65,7 @@ class PeerKeys {
         context.FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
     if (certificates.empty()) return "";
     const std::string pem(certificates.front().data(), certificates.front().size());
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (const auto known = keys_.find(pem); known != keys_.end()) return known->second;
     const absl::StatusOr<std::string> key = PublicKeyOfCertificate(pem);
     if (keys_.size() >= kKnownPeersMax) keys_.clear();
@@ -72,7 +73,7 @@ class PeerKeys {
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::flat_hash_map<std::string, std::string> keys_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -111,7 +112,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   void Begin(std::shared_ptr<Conversation> conversation) override {
     std::deque<std::string> early;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (finished_) return;
       conversation_ = conversation;
       early.swap(early_);
@@ -124,7 +125,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
 
   void End(absl::Status status) override {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (ending_.has_value()) return;
       ending_ = std::move(status);
     }
@@ -135,7 +136,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   void Receive(const std::string& bytes) {
     std::shared_ptr<Conversation> conversation;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       if (conversation_ == nullptr) {
         early_.push_back(bytes);
         return;
@@ -147,7 +148,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
 
   void WriteDone(bool ok) {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       writing_ = false;
       if (!ok && !ending_.has_value()) ending_ = absl::CancelledError("the client is gone");
     }
@@ -157,7 +158,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   // The call is over: the conversation is let go.
   void Detach() {
     std::shared_ptr<Conversation> ended;
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     ended.swap(conversation_);
   }
 
@@ -169,7 +170,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   void Pump() {
     const std::shared_ptr<GrpcStream> self = shared_from_this();
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       wake_pending_ = true;
       if (pumping_) return;
       pumping_ = true;
@@ -177,7 +178,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     while (true) {
       std::shared_ptr<Conversation> conversation;
       {
-        absl::MutexLock lock(&mutex_);
+        MutexLock lock(&mutex_);
         if (!wake_pending_ || writing_ || finished_) {
           pumping_ = false;
           return;
@@ -189,7 +190,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
       if (conversation != nullptr) frame = conversation->Next();
       std::optional<absl::Status> finish;
       {
-        absl::MutexLock lock(&mutex_);
+        MutexLock lock(&mutex_);
         if (!frame.empty()) {
           writing_ = true;
         } else if (ending_.has_value() && !wake_pending_) {
@@ -206,7 +207,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   }
 
   Port* const port_;  // There until the pump has finished the call.
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::shared_ptr<Conversation> conversation_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> early_ ABSL_GUARDED_BY(mutex_);  // Received before Begin.
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
@@ -245,7 +246,9 @@ class WriteReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, private 
 class BidiReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                     private GrpcStream::Port {
  public:
-  BidiReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) { StartRead(&received_); }
+  BidiReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) {
+    StartRead(&received_);
+  }
 
   const std::shared_ptr<GrpcStream>& stream() const { return stream_; }
 
@@ -337,10 +340,9 @@ class GrpcServer : public Server {
   ~GrpcServer() override {
     if (server_ == nullptr) return;
     SetServing(false);
-    server_->Shutdown(
-        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                     gpr_time_from_millis(absl::ToInt64Milliseconds(kShutdownGrace),
-                                          GPR_TIMESPAN)));
+    server_->Shutdown(gpr_time_add(
+        gpr_now(GPR_CLOCK_MONOTONIC),
+        gpr_time_from_millis(absl::ToInt64Milliseconds(kShutdownGrace), GPR_TIMESPAN)));
     server_->Wait();
   }
 
@@ -384,9 +386,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || server->port_ == 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", options.address,
-        ": the address is in use or not this machine's; see: ss -ltnp"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.address,
+                     ": the address is in use or not this machine's; see: ss -ltnp"));
   }
   server->SetServing(false);
   return server;

@@ -18,9 +18,9 @@ namespace berth::rpc {
 class Server {
  public:
   struct Options {
-    std::string address;           // HOST:PORT; port 0 picks one.
-    std::string certificate_pem;   // Signed by the platform CA.
-    std::string private_key_pem;   // Its Ed25519 key: leaves no suite below TLS 1.3.
+    std::string address;          // HOST:PORT; port 0 picks one.
+    std::string certificate_pem;  // Signed by the platform CA.
+    std::string private_key_pem;  // Its Ed25519 key: leaves no suite below TLS 1.3.
   };
 
   static constexpr int kMessageBytesMax = 1 << 20;

@@ -8,9 +8,8 @@
 
 namespace berth::rpc {
 
-Subscription::Subscription(std::string name, Opener opener, WatchClient client,
-                           Executor* executor, IdSource* ids,
-                           std::function<void(const WatchClient::Update&)> updated,
+Subscription::Subscription(std::string name, Opener opener, WatchClient client, Executor* executor,
+                           IdSource* ids, std::function<void(const WatchClient::Update&)> updated,
                            std::function<void(const absl::Status&)> disconnected)
     : name_(std::move(name)),
       opener_(std::move(opener)),
@@ -74,7 +73,7 @@ void Subscription::Ended(const absl::Status& status) {
   if (disconnected_ != nullptr) disconnected_(status);
   // Once per outage: the next message resets the count.
   if (failures_++ == 0) {
-    LogInfo("a watch ended and is tried again", {{"watch", name_}, {"why", status.ToString()}});
+    LogInfo("a watch ended and is tried again", {{"watch", name_}, {"code", absl::StatusCodeToString(status.code())}, {"why", status.message()}});
   }
   const absl::Duration ceiling =
       std::min(kRetryDelayMax, kRetryDelayMin * (1 << std::min(failures_, 10)));

@@ -16,9 +16,9 @@
 
 namespace berth::rpc {
 
-// Follows a watch for as long as it lives: connects, resumes where it left, and after an error tries
-// again with a growing, fully jittered delay. Lives on its executor: made, called back and destroyed
-// there, or destroyed after the executor has stopped.
+// Follows a watch for as long as it lives: connects, resumes where it left, and after an error
+// tries again with a growing, fully jittered delay. Lives on its executor: made, called back and
+// destroyed there, or destroyed after the executor has stopped.
 class Subscription {
  public:
   static constexpr absl::Duration kRetryDelayMin = absl::Milliseconds(100);

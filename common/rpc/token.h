@@ -8,9 +8,9 @@
 
 namespace berth::rpc {
 
-// The bearer tokens of people and the join tokens of machines: berth_POSITION_SECRET, where POSITION
-// is the place in auth's log that the token exists from, in decimal, and SECRET is 32 bytes in
-// lower-case hex. Only the hash of SECRET is stored anywhere.
+// The bearer tokens of people and the join tokens of machines: berth_POSITION_SECRET, where
+// POSITION is the place in auth's log that the token exists from, in decimal, and SECRET is 32
+// bytes in lower-case hex. Only the hash of SECRET is stored anywhere.
 inline constexpr size_t kTokenSecretSize = 32;
 
 struct TokenParts {

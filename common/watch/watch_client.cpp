@@ -56,12 +56,12 @@ absl::StatusOr<WatchClient::Update> WatchClient::Receive(const watch::v1::WatchR
     uint64_t position = revision_->position();
     for (const watch::v1::Delta& delta : message.deltas()) {
       if (delta.from() > position) {
-        return BrokenProtocol(absl::StrCat("a gap: at ", position, ", the next delta follows ",
-                                           delta.from()));
+        return BrokenProtocol(
+            absl::StrCat("a gap: at ", position, ", the next delta follows ", delta.from()));
       }
       if (delta.to().position() <= position) {
-        return BrokenProtocol(absl::StrCat("a duplicate: at ", position, ", got a delta to ",
-                                           delta.to().position()));
+        return BrokenProtocol(
+            absl::StrCat("a duplicate: at ", position, ", got a delta to ", delta.to().position()));
       }
       position = delta.to().position();
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check/check.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 namespace {
@@ -29,7 +30,7 @@ WatchHub::Ring& WatchHub::RingOf(const std::string& topic) {
 void WatchHub::Reset(uint64_t position) {
   std::vector<std::shared_ptr<Watcher>> cut_off;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     rings_.clear();
     history_begin_ = position;
     for (auto& [topic, members] : watchers_) {
@@ -48,11 +49,10 @@ void WatchHub::Reset(uint64_t position) {
 void WatchHub::Publish(const watch::v1::Revision& to, std::vector<TopicChange> changes) {
   std::vector<std::shared_ptr<Watcher>> ready;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     head_ = to;
-    std::stable_sort(changes.begin(), changes.end(), [](const auto& left, const auto& right) {
-      return left.topic < right.topic;
-    });
+    std::stable_sort(changes.begin(), changes.end(),
+                     [](const auto& left, const auto& right) { return left.topic < right.topic; });
     for (size_t begin = 0; begin < changes.size();) {
       const std::string& topic = changes[begin].topic;
       Ring& ring = RingOf(topic);
@@ -117,11 +117,11 @@ void WatchHub::AddLocked(const std::shared_ptr<Watcher>& watcher) {
 bool WatchHub::Resume(const std::shared_ptr<Watcher>& watcher,
                       const watch::v1::Revision& revision) {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     Ring& ring = RingOf(watcher->topic_);
     if (revision.position() < ring.complete_after) return false;
-    const auto after = std::upper_bound(ring.positions.begin(), ring.positions.end(),
-                                        revision.position());
+    const auto after =
+        std::upper_bound(ring.positions.begin(), ring.positions.end(), revision.position());
     watcher->next_sequence_ =
         ring.first_sequence + static_cast<uint64_t>(after - ring.positions.begin());
     AddLocked(watcher);
@@ -158,7 +158,7 @@ void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
   *synced.mutable_synced()->mutable_revision() = revision;
   messages.push_back(Serialise(synced));
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const Ring& ring = RingOf(watcher->topic_);
     watcher->snapshot_ = std::move(messages);
     watcher->next_sequence_ = ring.first_sequence + ring.deltas.size();
@@ -172,7 +172,7 @@ void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
 void WatchHub::MarkIdle() {
   std::vector<std::shared_ptr<Watcher>> ready;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (auto& [topic, members] : watchers_) {
       for (const std::weak_ptr<Watcher>& member : members) {
         std::shared_ptr<Watcher> watcher = member.lock();
@@ -187,7 +187,7 @@ void WatchHub::MarkIdle() {
 }
 
 size_t WatchHub::watchers() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   size_t count = 0;
   for (const auto& [topic, members] : watchers_) {
     for (const std::weak_ptr<Watcher>& member : members) count += member.expired() ? 0 : 1;
@@ -199,7 +199,7 @@ WatchFrame WatchHub::NextFor(Watcher* watcher) {
   WatchFrame frame;
   std::shared_ptr<Watcher> fell_off;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (watcher->resyncing_) return frame;
     if (!watcher->snapshot_.empty()) {
       // One message at a time: a chunk is as large as a message should be.

@@ -15,8 +15,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "berth/watch/v1/watch.pb.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -124,7 +124,7 @@ class WatchHub {
 
   const Limits limits_;
   const std::function<void(std::shared_ptr<Watcher>)> resync_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   absl::flat_hash_map<std::string, Ring> rings_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::vector<std::weak_ptr<Watcher>>> watchers_
       ABSL_GUARDED_BY(mutex_);

@@ -58,8 +58,7 @@ Service::Service(Dependencies dependencies)
                 }
                 if (state.initialised()) access_.Advance(position);
               },
-              [this](const State& state, const std::vector<v1::Event>& events,
-                     uint64_t position) {
+              [this](const State& state, const std::vector<v1::Event>& events, uint64_t position) {
                 std::set<TopicKey> touched;
                 for (const v1::Event& event : events) state.Touched(event, &touched);
                 for (const TopicKey& key : touched) {
@@ -130,9 +129,9 @@ void Service::AddHandlers() {
               if (!response.ok()) return reply(std::move(response));
               response->set_ca_certificate(ca_->certificate_pem());
               if (response->machine().kind() == v1::MACHINE_KIND_SERVICE) {
-                absl::StatusOr<std::string> certificate = IssueCertificate(
-                    request.keys().identity(), {response->machine().name()},
-                    {request.addresses().begin(), request.addresses().end()});
+                absl::StatusOr<std::string> certificate =
+                    IssueCertificate(request.keys().identity(), {response->machine().name()},
+                                     {request.addresses().begin(), request.addresses().end()});
                 if (!certificate.ok()) return reply(certificate.status());
                 response->set_server_certificate(*std::move(certificate));
               }
@@ -180,8 +179,8 @@ void Service::Prepare(std::function<void(absl::Status)> started) {
       {kCaKeyRow, with_.key_ring->Wrap(ca->seed(), kCaKeyRow)},
       {kCaCertificateRow, ca->certificate_pem()},
       {kTokenKeyRow, with_.key_ring->Wrap(SecretBytes::Random(kTokenKeySize), kTokenKeyRow)}};
-  const std::string ula_prefix =
-      absl::StrCat(std::string(1, kUlaFirstByte), with_.ids->NewNonce().substr(0, kUlaPrefixSize - 1));
+  const std::string ula_prefix = absl::StrCat(std::string(1, kUlaFirstByte),
+                                              with_.ids->NewNonce().substr(0, kUlaPrefixSize - 1));
   CommandOrigin origin;
   origin.principal = kServicePrincipal;
   origin.method = "Initialise";
@@ -191,12 +190,11 @@ void Service::Prepare(std::function<void(absl::Status)> started) {
           const State& state, const DecisionContext&) {
         return state.Initialise(ula_prefix, hash, rows);
       },
-      [this, started = std::move(started)](
-          absl::StatusOr<v1::WhoAmIResponse> initialised) {
+      [this, started = std::move(started)](absl::StatusOr<v1::WhoAmIResponse> initialised) {
         if (!initialised.ok()) return started(initialised.status());
         if (absl::Status status = LoadKeys(); !status.ok()) return started(std::move(status));
-        if (absl::Status status = WriteFileAtomically(
-                absl::StrCat(with_.folder, "/", kCaFile), ca_->certificate_pem(), kPublic);
+        if (absl::Status status = WriteFileAtomically(absl::StrCat(with_.folder, "/", kCaFile),
+                                                      ca_->certificate_pem(), kPublic);
             !status.ok()) {
           return started(std::move(status));
         }

@@ -35,8 +35,8 @@ struct Dependencies {
 // gRPC glue of berth-auth: who calls, execute, reply. The rules are State's.
 //
 // The platform CA and the key that one-time tokens are derived from are rows of the log, wrapped by
-// the key ring. A token is derived from that key, the caller, the method and the request id, so that
-// a repeated call gets the same one and none is stored.
+// the key ring. A token is derived from that key, the caller, the method and the request id, so
+// that a repeated call gets the same one and none is stored.
 class Service {
  public:
   explicit Service(Dependencies dependencies);

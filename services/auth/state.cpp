@@ -24,10 +24,14 @@ constexpr char kFirstPrincipal[] = "user/admin";
 
 absl::string_view KindName(v1::MachineKind kind) {
   switch (kind) {
-    case v1::MACHINE_KIND_HOST: return "host";
-    case v1::MACHINE_KIND_EDGE: return "edge";
-    case v1::MACHINE_KIND_SERVICE: return "service";
-    default: return "machine";
+    case v1::MACHINE_KIND_HOST:
+      return "host";
+    case v1::MACHINE_KIND_EDGE:
+      return "edge";
+    case v1::MACHINE_KIND_SERVICE:
+      return "service";
+    default:
+      return "machine";
   }
 }
 
@@ -76,8 +80,7 @@ Decided<v1::Event, v1::WhoAmIResponse> State::Initialise(const std::string& ula_
   Decision<Event, v1::WhoAmIResponse> decision;
   decision.response.set_principal(kFirstPrincipal);
   if (initialised()) return decision;
-  v1::PlatformInitialised* platform =
-      decision.events.emplace_back().mutable_platform_initialised();
+  v1::PlatformInitialised* platform = decision.events.emplace_back().mutable_platform_initialised();
   platform->set_ula_prefix(ula_prefix);
   platform->set_bootstrap_token_hash(bootstrap_token_hash);
   decision.events.emplace_back().mutable_org_created()->set_org(kFirstOrg);
@@ -142,8 +145,7 @@ Decided<v1::Event, v1::CreateJoinTokenResponse> State::Decide(
 }
 
 Decided<v1::Event, v1::CreateJoinTokenResponse> State::CreateServiceJoinToken(
-    const std::string& name, const std::string& token_hash,
-    const DecisionContext& context) const {
+    const std::string& name, const std::string& token_hash, const DecisionContext& context) const {
   Decision<Event, v1::CreateJoinTokenResponse> decision;
   if (FindMachine(v1::MACHINE_KIND_SERVICE, name) != nullptr) return decision;
   v1::JoinTokenCreated* created = decision.events.emplace_back().mutable_join_token_created();
@@ -207,9 +209,8 @@ Decided<v1::Event, v1::EnrolResponse> State::Decide(const v1::EnrolRequest& requ
           absl::StrCat("the platform's address prefix has room for ", kHostNumberMax, " hosts"));
     }
     enrolled->set_host_number(number);
-    machine->set_prefix(absl::StrCat(ula_prefix_,
-                                     std::string{static_cast<char>(number >> 8),
-                                                 static_cast<char>(number & 0xff)}));
+    machine->set_prefix(absl::StrCat(ula_prefix_, std::string{static_cast<char>(number >> 8),
+                                                              static_cast<char>(number & 0xff)}));
   }
   *decision.response.mutable_machine() = *machine;
   return decision;
@@ -239,8 +240,7 @@ void State::Apply(const Event& event) {
       const MachineId id(machine.kind(), machine.name());
       machines_[id] = machine;
       machines_by_key_[machine.keys().identity()] = id;
-      join_tokens_[event.machine_enrolled().join_token_hash()].used_by =
-          machine.keys().identity();
+      join_tokens_[event.machine_enrolled().join_token_hash()].used_by = machine.keys().identity();
       hosts_numbered_ = std::max(hosts_numbered_, event.machine_enrolled().host_number());
       return;
     }
@@ -253,13 +253,12 @@ void State::Apply(const Event& event) {
 void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
   switch (event.event_case()) {
     case Event::kPrincipalCreated:
-      keys->insert({kAccessTopic,
-                    absl::StrCat("principal/", event.principal_created().principal().name())});
+      keys->insert(
+          {kAccessTopic, absl::StrCat("principal/", event.principal_created().principal().name())});
       return;
     case Event::kTokenIssued:
-      keys->insert({kAccessTopic,
-                    absl::StrCat("token/", absl::BytesToHexString(
-                                               event.token_issued().token_hash()))});
+      keys->insert({kAccessTopic, absl::StrCat("token/", absl::BytesToHexString(
+                                                             event.token_issued().token_hash()))});
       return;
     case Event::kMachineEnrolled: {
       const v1::Machine& machine = event.machine_enrolled().machine();

@@ -43,8 +43,7 @@ class State {
                                                      const DecisionContext& context) const;
   // A join token for one of Berth's services, which have no org.
   Decided<Event, v1::CreateJoinTokenResponse> CreateServiceJoinToken(
-      const std::string& name, const std::string& token_hash,
-      const DecisionContext& context) const;
+      const std::string& name, const std::string& token_hash, const DecisionContext& context) const;
   // `tls_key` is the key that TLS proved the caller holds.
   Decided<Event, v1::EnrolResponse> Decide(const v1::EnrolRequest& request,
                                            const std::string& tls_key,
@@ -72,8 +71,8 @@ class State {
   std::string bootstrap_token_hash_;
   std::set<std::string> orgs_;
   std::map<std::string, v1::Principal> principals_;
-  std::map<std::string, v1::TokenIssued> tokens_;       // By hash.
-  std::map<std::string, JoinToken> join_tokens_;        // By hash.
+  std::map<std::string, v1::TokenIssued> tokens_;  // By hash.
+  std::map<std::string, JoinToken> join_tokens_;   // By hash.
   std::map<MachineId, v1::Machine> machines_;
   std::map<std::string, MachineId> machines_by_key_;
   uint32_t hosts_numbered_ = 0;

@@ -32,9 +32,10 @@ absl::Status CheckImage(const std::string& image) {
     pinned = (image[i] >= '0' && image[i] <= '9') || (image[i] >= 'a' && image[i] <= 'f');
   }
   if (pinned) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the image \"", image, "\" is not pinned: it must be NAME@sha256:DIGEST; berth deploy "
-      "resolves a name by itself"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the image \"", image,
+                   "\" is not pinned: it must be NAME@sha256:DIGEST; berth deploy "
+                   "resolves a name by itself"));
 }
 
 absl::Status CheckReplicas(const std::string& process_type, uint32_t replicas) {
@@ -140,8 +141,8 @@ Decided<v1::Event, v1::RollbackResponse> State::Decide(const v1::RollbackRequest
   uint64_t number = request.release();
   if (number == 0) {
     // While a rollout runs, what to go back to is what was current before it.
-    number = environment->desired == environment->current ? environment->previous
-                                                          : environment->current;
+    number =
+        environment->desired == environment->current ? environment->previous : environment->current;
     if (number == 0) {
       return absl::NotFoundError(absl::StrCat(ToString(environment->name),
                                               " has no earlier release to go back to; see: berth "
@@ -150,8 +151,8 @@ Decided<v1::Event, v1::RollbackResponse> State::Decide(const v1::RollbackRequest
   }
   const auto release = environment->releases.find(number);
   if (release == environment->releases.end()) {
-    return absl::NotFoundError(absl::StrCat(ToString(environment->name), " has no release ",
-                                            number, "; see: berth release list"));
+    return absl::NotFoundError(absl::StrCat(ToString(environment->name), " has no release ", number,
+                                            "; see: berth release list"));
   }
   Decision<Event, v1::RollbackResponse> decision;
   decision.response.set_release(number);
@@ -181,8 +182,8 @@ Decided<v1::Event, v1::ScaleResponse> State::Decide(const v1::ScaleRequest& requ
                release.manifest().processes().begin(), release.manifest().processes().end())) {
         absl::StrAppend(&known, known.empty() ? "" : ", ", name);
       }
-      return absl::NotFoundError(absl::StrCat(ToString(environment->name),
-                                              " has no process type ", type, ", only ", known));
+      return absl::NotFoundError(absl::StrCat(ToString(environment->name), " has no process type ",
+                                              type, ", only ", known));
     }
     BERTH_RETURN_IF_ERROR(CheckReplicas(type, replicas));
     (*release.mutable_replicas())[type] = replicas;
@@ -205,8 +206,8 @@ Decided<v1::Event, v1::ScaleResponse> State::Decide(const v1::ScaleRequest& requ
   return decision;
 }
 
-Decided<v1::Event, v1::ReportRolloutResponse> State::Decide(
-    const v1::ReportRolloutRequest& request, const DecisionContext&) const {
+Decided<v1::Event, v1::ReportRolloutResponse> State::Decide(const v1::ReportRolloutRequest& request,
+                                                            const DecisionContext&) const {
   BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
   Decision<Event, v1::ReportRolloutResponse> decision;
   if (request.promotion() != environment->promotion ||
@@ -214,8 +215,7 @@ Decided<v1::Event, v1::ReportRolloutResponse> State::Decide(
     return decision;  // About a rollout that a newer one has overtaken, or told before.
   }
   if (request.failure().empty()) {
-    v1::RolloutSucceeded* succeeded =
-        decision.events.emplace_back().mutable_rollout_succeeded();
+    v1::RolloutSucceeded* succeeded = decision.events.emplace_back().mutable_rollout_succeeded();
     *succeeded->mutable_environment() = environment->name;
     succeeded->set_promotion(request.promotion());
   } else {
@@ -252,8 +252,7 @@ void State::Apply(const Event& event) {
       return;
     }
     case Event::kRolloutSucceeded: {
-      Environment& environment =
-          environments_[ToString(event.rollout_succeeded().environment())];
+      Environment& environment = environments_[ToString(event.rollout_succeeded().environment())];
       environment.rollout = v1::ROLLOUT_STATE_SUCCEEDED;
       if (environment.current != environment.desired) {
         environment.previous = environment.current;
@@ -343,8 +342,8 @@ absl::StatusOr<const State::Environment*> State::Find(const EnvironmentName& nam
                                             " has no environment ", name.env(),
                                             "; see: berth env list"));
   }
-  return absl::NotFoundError(absl::StrCat("org ", name.org(), " has no app ", name.app(),
-                                          "; see: berth app list"));
+  return absl::NotFoundError(
+      absl::StrCat("org ", name.org(), " has no app ", name.app(), "; see: berth app list"));
 }
 
 v1::Environment State::ToProto(const Environment& environment) {

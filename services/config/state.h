@@ -44,8 +44,7 @@ class State {
   // kNotFound says which of org, app and environment is not there.
   absl::StatusOr<v1::Environment> FindEnvironment(const types::v1::EnvironmentName& name) const;
   std::vector<v1::Environment> EnvironmentsOf(const std::string& org) const;
-  absl::StatusOr<std::vector<v1::Release>> ReleasesOf(
-      const types::v1::EnvironmentName& name) const;
+  absl::StatusOr<std::vector<v1::Release>> ReleasesOf(const types::v1::EnvironmentName& name) const;
 
  private:
   struct Environment {

@@ -92,8 +92,8 @@ void State::ImportEnvironment(const config::v1::Environment& environment,
   if (known == claims_.end() && asked.empty()) return;
 
   Claims claims;
-  for (const auto& [name, route] : std::map<std::string, config::v1::Route>(asked.begin(),
-                                                                            asked.end())) {
+  for (const auto& [name, route] :
+       std::map<std::string, config::v1::Route>(asked.begin(), asked.end())) {
     if (std::optional<std::string> why = WhyRefused(key, route)) {
       claims.refused[name] = *std::move(why);
     } else {
@@ -105,8 +105,7 @@ void State::ImportEnvironment(const config::v1::Environment& environment,
     for (const auto& [name, route] : known->second.routes) claims.routes[name] = route;
   }
   if (known != claims_.end() && known->second.promotion == environment.promotion() &&
-      known->second.refused == claims.refused &&
-      SameRoutes(known->second.routes, claims.routes)) {
+      known->second.refused == claims.refused && SameRoutes(known->second.routes, claims.routes)) {
     return;
   }
   v1::RoutesClaimed* claimed = events->emplace_back().mutable_routes_claimed();
@@ -133,8 +132,7 @@ std::optional<std::string> State::WhyRefused(const std::string& environment,
        other != owners_.end() && absl::StartsWith(other->first, port); ++other) {
     if (other->second == environment) continue;
     if (route.has_tcp() || other->first == port) {
-      return absl::StrCat("port ", port.substr(0, port.size() - 1), " is used by ",
-                          other->second);
+      return absl::StrCat("port ", port.substr(0, port.size() - 1), " is used by ", other->second);
     }
   }
   return std::nullopt;
@@ -170,8 +168,7 @@ void State::Apply(const Event& event) {
   BERTH_CHECK_MESSAGE(false, "an event without content");
 }
 
-void State::TouchRoutesTo(const scheduler::v1::Endpoint& endpoint,
-                          std::set<TopicKey>* keys) const {
+void State::TouchRoutesTo(const scheduler::v1::Endpoint& endpoint, std::set<TopicKey>* keys) const {
   const std::string key = ToString(endpoint.environment());
   const auto claims = claims_.find(key);
   if (claims == claims_.end()) return;
@@ -217,8 +214,7 @@ std::optional<std::string> State::View(const TopicKey& key) const {
     v1::EnvironmentRoutes routes;
     *routes.mutable_environment() = claims->second.name;
     routes.set_promotion(claims->second.promotion);
-    routes.mutable_refused()->insert(claims->second.refused.begin(),
-                                     claims->second.refused.end());
+    routes.mutable_refused()->insert(claims->second.refused.begin(), claims->second.refused.end());
     return routes.SerializeAsString();
   }
   if (key.first != kTableTopic) return std::nullopt;

@@ -27,9 +27,10 @@ struct Import {
 // Who owns which hostname and port, and where connections go, as the events so far make it. Pure:
 // see common/eventlog/event_sourced.h.
 //
-// A hostname on a port, and a raw port, belong to one environment at a time: the first whose release
-// asks for it keeps it until a release of it no longer does. While a rollout runs, the routes of the
-// release that serves stay beside the new ones: nothing is taken from it before it is replaced.
+// A hostname on a port, and a raw port, belong to one environment at a time: the first whose
+// release asks for it keeps it until a release of it no longer does. While a rollout runs, the
+// routes of the release that serves stay beside the new ones: nothing is taken from it before it is
+// replaced.
 class State {
  public:
   using Event = v1::Event;
@@ -63,8 +64,7 @@ class State {
   // Why the environment may not have the route; nullopt: it may.
   std::optional<std::string> WhyRefused(const std::string& environment,
                                         const config::v1::Route& route) const;
-  std::vector<v1::Upstream> UpstreamsOf(const Claims& claims,
-                                        const config::v1::Route& route) const;
+  std::vector<v1::Upstream> UpstreamsOf(const Claims& claims, const config::v1::Route& route) const;
   void TouchRoutesTo(const scheduler::v1::Endpoint& endpoint, std::set<TopicKey>* keys) const;
 
   std::map<std::string, Claims> claims_;  // By ORG/APP/ENV.

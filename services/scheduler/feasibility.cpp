@@ -55,14 +55,14 @@ std::optional<std::string> WhyInfeasible(const std::string& name, const Host& ho
   const uint64_t memory_left = Left(capacity.memory_bytes(), host.promised.memory_bytes());
   if (needed.memory_bytes() > memory_left) {
     return absl::StrCat(name, " has ", Mebibytes(memory_left), " of memory left of ",
-                        Mebibytes(capacity.memory_bytes()), ", ",
-                        Mebibytes(needed.memory_bytes()), " are needed");
+                        Mebibytes(capacity.memory_bytes()), ", ", Mebibytes(needed.memory_bytes()),
+                        " are needed");
   }
-  const uint64_t cpu_left = Left(uint64_t{capacity.cpu_milli()} * kCpuOversubscription,
-                                 host.promised.cpu_milli());
+  const uint64_t cpu_left =
+      Left(uint64_t{capacity.cpu_milli()} * kCpuOversubscription, host.promised.cpu_milli());
   if (needed.cpu_milli() > cpu_left) {
-    return absl::StrCat(name, " has ", cpu_left, " milli-CPU left to promise, ",
-                        needed.cpu_milli(), " are needed");
+    return absl::StrCat(name, " has ", cpu_left, " milli-CPU left to promise, ", needed.cpu_milli(),
+                        " are needed");
   }
   return std::nullopt;
 }

@@ -19,14 +19,14 @@ inline constexpr absl::Duration kRolloutDeadline = absl::Minutes(5);
 // How long the connections to a replica that gets no new ones may go on.
 inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
 
-// What should change in an environment now, as events: the next round of bringing what is to what is
-// wanted. Empty: nothing, until something is observed or NextWake has come. Pure; run it again after
-// its events are applied, until it is empty.
+// What should change in an environment now, as events: the next round of bringing what is to what
+// is wanted. Empty: nothing, until something is observed or NextWake has come. Pure; run it again
+// after its events are applied, until it is empty.
 //
 // A rollout replaces start-first: a new replica is placed while the old ones serve, an old one
-// drains once a new one is ready, and stops when nothing is sent to it any more. It fails when a new
-// replica fails, when none can be placed, or at its deadline; then config returns the environment to
-// the release that was current, and that is a rollout as any other.
+// drains once a new one is ready, and stops when nothing is sent to it any more. It fails when a
+// new replica fails, when none can be placed, or at its deadline; then config returns the
+// environment to the release that was current, and that is a rollout as any other.
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
                                  const DecisionContext& context);
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status/error_details.h"
+#include "common/sync/mutex.h"
 
 namespace berth::scheduler {
 
@@ -18,7 +19,7 @@ class Relay::Link : public rpc::Conversation {
 
   void Send(const v1::RelayDown& message) {
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       waiting_.push_back(std::make_shared<const std::string>(message.SerializeAsString()));
     }
     if (std::shared_ptr<rpc::Stream> stream = stream_.lock()) stream->Wake();
@@ -29,7 +30,7 @@ class Relay::Link : public rpc::Conversation {
   }
 
   WatchFrame Next() override {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (waiting_.empty()) return {};
     WatchFrame frame = {std::move(waiting_.front())};
     waiting_.pop_front();
@@ -49,7 +50,7 @@ class Relay::Link : public rpc::Conversation {
   Relay* const relay_;
   const std::string host_;
   const std::weak_ptr<rpc::Stream> stream_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::shared_ptr<const std::string>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -57,7 +58,7 @@ void Relay::Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream
   auto link = std::make_shared<Link>(this, host, stream);
   std::shared_ptr<Link> older;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     std::weak_ptr<Link>& current = links_[host];
     older = current.lock();
     current = link;
@@ -71,7 +72,7 @@ absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::Open
   std::shared_ptr<Link> link;
   v1::RelayDown message;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (const auto found = links_.find(host); found != links_.end()) link = found->second.lock();
     if (link == nullptr) {
       return WithReason(absl::UnavailableError(absl::StrCat(
@@ -90,7 +91,7 @@ absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::Open
 void Relay::Close(uint64_t session) {
   std::shared_ptr<Link> link;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return;
     if (const auto at = links_.find(found->second.host); at != links_.end()) {
@@ -108,7 +109,7 @@ void Relay::Close(uint64_t session) {
 void Relay::Receive(const std::string& host, const v1::RelayUp& message) {
   std::shared_ptr<Session> session;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto found = sessions_.find(message.session());
     // An agent speaks only of the sessions that were opened to it.
     if (found == sessions_.end() || found->second.host != host) return;
@@ -127,7 +128,7 @@ void Relay::Receive(const std::string& host, const v1::RelayUp& message) {
 void Relay::Disconnected(const std::string& host) {
   std::vector<std::shared_ptr<Session>> cut_off;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto current = links_.find(host);
     // A newer stream of the host serves the sessions that were opened on it.
     if (current == links_.end() || !current->second.expired()) return;
@@ -151,7 +152,7 @@ void Relay::Disconnected(const std::string& host) {
 LogsConversation::~LogsConversation() {
   std::vector<uint64_t> sessions;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     sessions.swap(sessions_);
   }
   for (const uint64_t session : sessions) relay_->Close(session);
@@ -160,25 +161,26 @@ LogsConversation::~LogsConversation() {
 void LogsConversation::Add(const std::shared_ptr<LogsConversation>& conversation,
                            const std::string& host, const v1::OpenLogs& request) {
   {
-    absl::MutexLock lock(&conversation->mutex_);
+    MutexLock lock(&conversation->mutex_);
     ++conversation->open_;
   }
   const std::weak_ptr<LogsConversation> weak = conversation;
-  const absl::StatusOr<uint64_t> session = conversation->relay_->OpenLogs(
-      host, request,
-      {[weak](const v1::LogsResponse& line) {
-         if (auto alive = weak.lock()) alive->Push(line);
-       },
-       [weak](absl::Status status) {
-         if (auto alive = weak.lock()) alive->Finished(std::move(status));
-       }});
+  const absl::StatusOr<uint64_t> session =
+      conversation->relay_->OpenLogs(host, request,
+                                     {[weak](const v1::LogsResponse& line) {
+                                        if (auto alive = weak.lock()) alive->Push(line);
+                                      },
+                                      [weak](absl::Status status) {
+                                        if (auto alive = weak.lock())
+                                          alive->Finished(std::move(status));
+                                      }});
   if (!session.ok()) return conversation->Finished(session.status());
-  absl::MutexLock lock(&conversation->mutex_);
+  MutexLock lock(&conversation->mutex_);
   conversation->sessions_.push_back(*session);
 }
 
 WatchFrame LogsConversation::Next() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (lines_.empty()) return {};
   WatchFrame frame = {std::move(lines_.front())};
   lines_.pop_front();
@@ -189,7 +191,7 @@ void LogsConversation::Push(const v1::LogsResponse& line) {
   const std::shared_ptr<rpc::Stream> stream = stream_.lock();
   if (stream == nullptr) return;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (lines_.size() >= Relay::kLinesWaitingMax) {
       stream->End(absl::ResourceExhaustedError(
           "the output is read more slowly than it is written; ask for less of it"));
@@ -203,7 +205,7 @@ void LogsConversation::Push(const v1::LogsResponse& line) {
 void LogsConversation::Finished(absl::Status status) {
   absl::Status end;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (error_.ok()) error_ = std::move(status);
     if (--open_ > 0) return;
     end = error_;

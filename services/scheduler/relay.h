@@ -11,9 +11,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/rpc/dispatcher.h"
+#include "common/sync/mutex.h"
 
 namespace berth::scheduler {
 
@@ -51,7 +51,7 @@ class Relay {
     std::shared_ptr<Session> session;
   };
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::map<std::string, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, Open> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t sessions_opened_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -78,7 +78,7 @@ class LogsConversation : public rpc::Conversation {
 
   Relay* const relay_;
   const std::weak_ptr<rpc::Stream> stream_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::shared_ptr<const std::string>> lines_ ABSL_GUARDED_BY(mutex_);
   std::vector<uint64_t> sessions_ ABSL_GUARDED_BY(mutex_);
   absl::Status error_ ABSL_GUARDED_BY(mutex_);

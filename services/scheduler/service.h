@@ -65,8 +65,8 @@ class Service {
   // On the executor only.
   std::shared_ptr<rpc::Channel> config_;
   std::map<std::string, std::unique_ptr<rpc::Subscription>> imports_;  // By source.
-  std::set<std::string> synced_;      // Sources whose watch has synced since the start.
-  std::set<std::string> dirty_;       // Environments to reconcile.
+  std::set<std::string> synced_;  // Sources whose watch has synced since the start.
+  std::set<std::string> dirty_;   // Environments to reconcile.
   bool reconcile_posted_ = false;
   std::map<std::string, absl::Time> wakes_;  // The earliest wake asked for, by environment.
   std::set<std::string> reporting_;          // Environments whose rollout is being reported.

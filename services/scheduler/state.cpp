@@ -1,9 +1,9 @@
 #include "services/scheduler/state.h"
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 #include <utility>
-
-#include <google/protobuf/util/message_differencer.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -67,8 +67,8 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   google::protobuf::Timestamp timestamp;
   const int64_t seconds = absl::ToUnixSeconds(time);
   timestamp.set_seconds(seconds);
-  timestamp.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  timestamp.set_nanos(
+      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
   return timestamp;
 }
 
@@ -94,8 +94,7 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import,
       const auto known = environments_.find(ToString(routes.environment()));
       const std::map<std::string, std::string> refused(routes.refused().begin(),
                                                        routes.refused().end());
-      if (known != environments_.end() &&
-          known->second.routes_promotion == routes.promotion() &&
+      if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
           known->second.routes_refused == refused) {
         continue;
       }
@@ -124,8 +123,7 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import,
         for (const std::string& id : known->second.instances) {
           v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
           removed->set_host(std::string(host));
-          *removed->mutable_environment() =
-              environments_.at(environment_of_.at(id)).wanted.name();
+          *removed->mutable_environment() = environments_.at(environment_of_.at(id)).wanted.name();
           removed->set_instance(id);
         }
         decision.events.emplace_back().mutable_host_removed()->set_host(std::string(host));
@@ -174,8 +172,7 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
     if (instance.host != host) continue;
     const EnvironmentName& name = instance.assignment.environment();
     const v1::InstanceReport report = Bounded(unbounded);
-    const bool stopped =
-        report.phase() == v1::PHASE_STOPPED || report.phase() == v1::PHASE_FAILED;
+    const bool stopped = report.phase() == v1::PHASE_STOPPED || report.phase() == v1::PHASE_FAILED;
     if (instance.assignment.intent() == v1::INTENT_STOP && stopped) {
       v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
       removed->set_host(host);
@@ -244,8 +241,7 @@ Decided<v1::Event, v1::ReportResponse> State::SetPresence(const std::string& hos
   Decision<Event, v1::ReportResponse> decision;
   const auto known = hosts_.find(host);
   if (known == hosts_.end() || known->second.presence == presence) return decision;
-  v1::HostPresenceChanged* changed =
-      decision.events.emplace_back().mutable_host_presence_changed();
+  v1::HostPresenceChanged* changed = decision.events.emplace_back().mutable_host_presence_changed();
   changed->set_host(host);
   changed->set_presence(presence);
   return decision;
@@ -484,8 +480,8 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       keys->insert({EnvironmentTopic(event.rollout_failed().environment()), kRolloutKey});
       return;
     case Event::kEnvironmentImported:
-      keys->insert({EnvironmentTopic(event.environment_imported().environment().name()),
-                    kRolloutKey});
+      keys->insert(
+          {EnvironmentTopic(event.environment_imported().environment().name()), kRolloutKey});
       return;
     case Event::kSourceAdvanced:
     case Event::kHostImported:

@@ -21,7 +21,7 @@ struct Host {
   auth::v1::Machine machine;
   v1::HostFacts facts;  // Empty until its first report.
   v1::HostPresence presence = v1::HOST_PRESENCE_UNSPECIFIED;
-  types::v1::Resources promised;      // To every instance placed here, stopping ones too.
+  types::v1::Resources promised;  // To every instance placed here, stopping ones too.
   std::set<std::string> instances;
   uint64_t addresses_given = 0;
 };
@@ -31,15 +31,15 @@ struct Instance {
   std::string host;
   v1::Assignment assignment;
   v1::InstanceReport observed;
-  absl::Time observed_time;            // When `observed` came.
+  absl::Time observed_time;  // When `observed` came.
   std::optional<absl::Time> ready_since;
-  int failures_in_row = 0;             // Of this process on this placement.
+  int failures_in_row = 0;  // Of this process on this placement.
   // Where in the log it became ready and began to drain: edges that have applied as much know it.
   uint64_t ready_position = 0;
   uint64_t draining_position = 0;
-  bool serving = false;                // Every edge sends it connections (FENCE_SERVING).
+  bool serving = false;  // Every edge sends it connections (FENCE_SERVING).
   bool draining = false;
-  bool idle = false;                   // No edge has a connection to it (FENCE_IDLE).
+  bool idle = false;  // No edge has a connection to it (FENCE_IDLE).
   absl::Time drain_deadline = absl::InfiniteFuture();
 };
 
@@ -61,7 +61,7 @@ struct Environment {
   Rollout rollout;
   std::map<std::string, Instance> instances;
   std::map<std::string, std::string> unplaced;  // Process types without room, and why.
-  uint64_t routes_promotion = 0;  // The promotion that the edge-router last answered.
+  uint64_t routes_promotion = 0;                // The promotion that the edge-router last answered.
   std::map<std::string, std::string> routes_refused;  // By that answer, and why.
 };
 

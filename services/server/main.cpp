@@ -64,8 +64,7 @@ absl::Status StartAndWait(Service* service) {
 class ServiceMember {
  public:
   static absl::StatusOr<ServiceMember> Join(const std::string& name, const std::string& state,
-                                            const std::string& address,
-                                            const std::string& ca_pem) {
+                                            const std::string& address, const std::string& ca_pem) {
     rpc::JoinOptions join;
     join.folder = absl::StrCat(state, "/", name);
     join.auth_address = address;
@@ -114,7 +113,12 @@ absl::Status Run(const ServerSettings& settings) {
   ThreadExecutor config_executor("config");
   ThreadExecutor scheduler_executor("scheduler");
   ThreadExecutor edge_router_executor("edge-router");
-  auth::Service auth({auth_log.get(), &auth_executor, &clock, &ids, &key_ring, settings.state,
+  auth::Service auth({auth_log.get(),
+                      &auth_executor,
+                      &clock,
+                      &ids,
+                      &key_ring,
+                      settings.state,
                       {"scheduler", "edge-router"}});
   config::Service config(config_log.get(), &config_executor, &clock, &ids, &auth.access());
   scheduler::Service scheduler(scheduler_log.get(), &scheduler_executor, &clock, &ids,
@@ -130,10 +134,10 @@ absl::Status Run(const ServerSettings& settings) {
   options.address = settings.listen;
   std::vector<std::string> addresses = settings.addresses;
   addresses.push_back(listen.host.empty() ? "localhost" : listen.host);
-  BERTH_ASSIGN_OR_RETURN(options.certificate_pem,
-                         auth.IssueCertificate(identity.public_keys().identity,
-                                               {"auth", "config", "scheduler", "edge-router"},
-                                               addresses));
+  BERTH_ASSIGN_OR_RETURN(
+      options.certificate_pem,
+      auth.IssueCertificate(identity.public_keys().identity,
+                            {"auth", "config", "scheduler", "edge-router"}, addresses));
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
   BERTH_ASSIGN_OR_RETURN(
       std::unique_ptr<rpc::Server> server,

@@ -22,6 +22,7 @@
 #include "agent/runtime/program.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 namespace {
@@ -308,7 +309,7 @@ absl::StatusOr<ExecResult> PodmanDriver::Exec(const InstanceHandle& handle,
 
 absl::StatusOr<std::vector<std::string>> PodmanDriver::RuntimeCommand() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!runtime_command_.empty()) return runtime_command_;
   }
   BERTH_ASSIGN_OR_RETURN(const json info, client_.Call({.path = "/info"}));
@@ -319,7 +320,7 @@ absl::StatusOr<std::vector<std::string>> PodmanDriver::RuntimeCommand() {
   // A rootless runtime's containers are in Podman's user namespace.
   if (BoolOf(FieldOf(host, "security"), "rootless")) command = {podman_program_, "unshare"};
   command.push_back(path);
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   runtime_command_ = command;
   return command;
 }

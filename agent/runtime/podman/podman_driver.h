@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "agent/runtime/driver.h"
 #include "agent/runtime/podman/libpod_client.h"
 #include "agent/runtime/podman/podman_service.h"
 #include "common/clock/clock.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -65,7 +65,7 @@ class PodmanDriver : public Driver {
   const Clock* const clock_;
   PodmanService service_;
   LibpodClient client_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<std::string> runtime_command_ ABSL_GUARDED_BY(mutex_);  // Empty until asked for.
 };
 

@@ -26,6 +26,7 @@
 #include "common/check/check.h"
 #include "common/net/unique_fd.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 extern char** environ;
 
@@ -219,7 +220,7 @@ absl::StatusOr<pid_t> StartDetached(const Command& command, const UniqueFd& list
 }  // namespace
 
 absl::Status PodmanService::EnsureRunning() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const absl::Status answer = Ping(kPingMax);
   if (answer.code() != absl::StatusCode::kUnavailable) return answer;
   return StartLocked();
@@ -282,7 +283,7 @@ std::optional<pid_t> PodmanService::RunningPid() const {
 }
 
 absl::Status PodmanService::Stop() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const std::optional<pid_t> pid = RunningPid();
   if (!pid) return absl::OkStatus();
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));

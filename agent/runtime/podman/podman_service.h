@@ -8,8 +8,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/sync/mutex.h"
 
 namespace berth {
 
@@ -56,7 +56,7 @@ class PodmanService {
   std::string LogFile() const { return settings_.state_folder + "/podman.log"; }
 
   const PodmanServiceSettings settings_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
 };
 
 }  // namespace berth
