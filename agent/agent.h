@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "agent/desired_cache.h"
+#include "common/watch/watch_cache.h"
 #include "agent/health/probe.h"
 #include "agent/reconcile.h"
 #include "agent/runtime/driver.h"
@@ -38,7 +38,7 @@ struct Dependencies {
   // Run checks, which wait for the instance: nobody waits for them.
   std::vector<Executor*> checkers;
   const Clock* clock;
-  const DesiredCache* cache;
+  const WatchCache* cache;
   std::string network;  // What instances are attached to.
   std::function<CheckResult(const CheckRequest&)> run_check;
   // Run on a worker: what the host is and has.

@@ -132,7 +132,7 @@ absl::Status Run(const AgentSettings& settings) {
   RandomIdSource ids;
   PodmanDriver driver(settings.podman, host, &clock);
   Bridge network(settings.podman, settings.network);
-  const DesiredCache cache(settings.state + "/desired");
+  const WatchCache cache(settings.state + "/desired");
   BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
 
   ThreadExecutor loop("loop");

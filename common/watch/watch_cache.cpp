@@ -1,4 +1,4 @@
-#include "agent/desired_cache.h"
+#include "common/watch/watch_cache.h"
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 #include "common/files/atomic_file.h"
 #include "common/status/status_macros.h"
 
-namespace berth::agent {
+namespace berth {
 namespace {
 
 constexpr size_t kFileSizeMax = size_t{64} << 20;
@@ -15,7 +15,7 @@ constexpr mode_t kPrivate = 0600;
 }  // namespace
 
 // The file is a snapshot as a watch would send it, in one message.
-absl::StatusOr<WatchClient> DesiredCache::Load() const {
+absl::StatusOr<WatchClient> WatchCache::Load() const {
   WatchClient client;
   const absl::StatusOr<std::string> bytes = ReadFile(path_, kFileSizeMax);
   if (absl::IsNotFound(bytes.status())) return client;
@@ -28,7 +28,7 @@ absl::StatusOr<WatchClient> DesiredCache::Load() const {
   return client;
 }
 
-absl::Status DesiredCache::Store(const WatchClient& client) const {
+absl::Status WatchCache::Store(const WatchClient& client) const {
   if (!client.revision().has_value()) return absl::OkStatus();
   watch::v1::WatchResponse snapshot;
   snapshot.mutable_begin();
@@ -41,4 +41,4 @@ absl::Status DesiredCache::Store(const WatchClient& client) const {
   return WriteFileAtomically(path_, snapshot.SerializeAsString(), kPrivate);
 }
 
-}  // namespace berth::agent
+}  // namespace berth

@@ -1,19 +1,19 @@
 #pragma once
 
-#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/watch/watch_client.h"
 
-namespace berth::agent {
+namespace berth {
 
-// What the host should run, as last heard, on disk: with the control plane away, also across a
-// restart or a reboot, everything runs on from here. Holds nothing secret.
-class DesiredCache {
+// What a machine heard last over a watch, on disk: with the control plane away, also across a
+// restart or a reboot, it goes on from here. Holds nothing secret.
+class WatchCache {
  public:
-  explicit DesiredCache(std::string path) : path_(std::move(path)) {}
+  explicit WatchCache(std::string path) : path_(std::move(path)) {}
 
   // What was stored last; an empty client where nothing was. kDataLoss: the file cannot be read.
   absl::StatusOr<WatchClient> Load() const;
@@ -25,4 +25,4 @@ class DesiredCache {
   const std::string path_;
 };
 
-}  // namespace berth::agent
+}  // namespace berth

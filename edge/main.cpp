@@ -1,0 +1,149 @@
+// The edge: settings → identity → data plane from the stored table → membership → watch → wait.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/clock/system_clock.h"
+#include "common/crypto/machine_identity.h"
+#include "common/crypto/secret_bytes.h"
+#include "common/daemon/daemon.h"
+#include "common/executor/thread_executor.h"
+#include "common/files/atomic_file.h"
+#include "common/ids/random_id_source.h"
+#include "common/log/log.h"
+#include "common/rpc/membership.h"
+#include "common/rpc/server.h"
+#include "common/rpc/subscription.h"
+#include "common/settings/settings.h"
+#include "common/status/status_macros.h"
+#include "common/watch/watch_cache.h"
+#include "edge/data_plane.h"
+#include "edge/route_subscription.h"
+#include "edge/upstream_registry.h"
+
+namespace berth::edge {
+namespace {
+
+constexpr size_t kCaSizeMax = 16 << 10;
+constexpr absl::Duration kRetryDelay = absl::Seconds(2);
+constexpr absl::Duration kDrainMax = absl::Seconds(10);
+
+struct EdgeSettings {
+  std::string server;           // HOST:PORT of the control plane.
+  std::string ca_file;          // The platform CA, PEM.
+  std::string state;            // The folder everything is kept in.
+  std::string join_token_file;  // Needed once, to join.
+  std::string listen_ip = "::";
+};
+
+absl::StatusOr<EdgeSettings> LoadSettings(const std::string& path) {
+  BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
+  EdgeSettings settings;
+  SettingsReader reader(text, path);
+  reader.Required("server", &settings.server);
+  reader.Required("ca_file", &settings.ca_file);
+  reader.Required("state", &settings.state);
+  settings.join_token_file = settings.state + "/join-token";
+  reader.Optional("join_token_file", &settings.join_token_file);
+  reader.Optional("listen_ip", &settings.listen_ip);
+  BERTH_RETURN_IF_ERROR(reader.Finish());
+  return settings;
+}
+
+// Joining needs the control plane; a member goes on without it.
+absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& identity,
+                                                      const rpc::JoinOptions& options) {
+  while (true) {
+    absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadOrJoin(identity, options);
+    if (member.ok() ||
+        !(absl::IsUnavailable(member.status()) || absl::IsDeadlineExceeded(member.status()))) {
+      return member;
+    }
+    LogWarning("joining is tried again", {{"why", member.status().message()}});
+    if (WaitForStop(kRetryDelay)) return absl::CancelledError("stopped while joining");
+  }
+}
+
+absl::Status Run(const EdgeSettings& settings) {
+  BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
+  const SystemClock clock;
+  RandomIdSource ids;
+  UpstreamRegistry registry;
+  DataPlaneOptions options;
+  options.listen_ip = settings.listen_ip;
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<DataPlane> data_plane,
+                         DataPlane::Create(options, &clock, &registry));
+  const WatchCache cache(settings.state + "/table");
+  BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
+
+  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
+                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
+  BERTH_ASSIGN_OR_RETURN(const std::string ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
+  rpc::JoinOptions join;
+  join.folder = settings.state;
+  join.auth_address = settings.server;
+  join.ca_pem = ca_pem;
+  join.join_token_file = settings.join_token_file;
+  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member, JoinPatiently(identity, join));
+  BERTH_ASSIGN_OR_RETURN(
+      rpc::ChannelOptions channel_options,
+      rpc::MachineChannel(identity, absl::StrCat("edge/", member.machine().name()), settings.server,
+                          member.ca_certificate()));
+  channel_options.service = "scheduler";
+  const std::shared_ptr<rpc::Channel> to_scheduler = rpc::Channel::Open(channel_options);
+  channel_options.service = "edge-router";
+  const std::shared_ptr<rpc::Channel> to_edge_router = rpc::Channel::Open(channel_options);
+
+  ThreadExecutor executor("routes");
+  RouteSubscription routes(
+      {data_plane.get(), &registry, &executor, &cache,
+       [to_scheduler](const scheduler::v1::ReportEdgeRequest& report,
+                      std::function<void(absl::Status)> done) {
+         to_scheduler->CallAsync<scheduler::v1::ReportEdgeResponse>(
+             report, {}, [done](absl::StatusOr<scheduler::v1::ReportEdgeResponse> response) {
+               done(response.status());
+             });
+       }});
+  std::unique_ptr<rpc::Subscription> table;
+  executor.Post([&] {
+    routes.Start(cached);
+    table = std::make_unique<rpc::Subscription>(
+        "table",
+        [to_edge_router](const auto& resume, auto received, auto ended) {
+          edge_router::v1::WatchTableRequest request;
+          if (resume.has_value()) *request.mutable_resume() = *resume;
+          return to_edge_router->Open<watch::v1::WatchResponse>(request, received, ended);
+        },
+        cached, &executor, &ids,
+        [&routes, &table](const WatchClient::Update& update) {
+          routes.TableChanged(table->client(), update);
+        });
+    table->Start();
+  });
+
+  LogInfo("berth-edge runs", {{"edge", member.machine().name()}, {"version", BERTH_VERSION}});
+  WaitForStop();
+  LogInfo("berth-edge stops");
+  const size_t cut_off = data_plane->Drain(kDrainMax);
+  if (cut_off > 0) LogWarning("connections were ended", {{"connections", cut_off}});
+  executor.Stop();
+  return absl::OkStatus();
+}
+
+absl::Status Main(int argc, char** argv) {
+  BlockStopSignals();
+  rpc::RequireTls13();
+  BERTH_RETURN_IF_ERROR(LockDownMemory());
+  BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(argc, argv));
+  BERTH_ASSIGN_OR_RETURN(const EdgeSettings settings, LoadSettings(path));
+  return Run(settings);
+}
+
+}  // namespace
+}  // namespace berth::edge
+
+int main(int argc, char** argv) { return berth::ExitWith(berth::edge::Main(argc, argv)); }
