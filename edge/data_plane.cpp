@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <iterator>
 #include <latch>
 #include <mutex>
 #include <utility>
@@ -48,6 +49,33 @@ DataPlane::~DataPlane() {
 
 void DataPlane::Apply(std::shared_ptr<const RouteTable> table) {
   OnEveryLoop([&table](ProxyLoop* loop) { loop->SetTable(table); });
+}
+
+std::vector<UniqueFd> DataPlane::DuplicateListeners() {
+  std::mutex mutex;
+  std::vector<UniqueFd> sockets;
+  OnEveryLoop([&](ProxyLoop* loop) {
+    std::vector<UniqueFd> of_loop = loop->DuplicateListeners();
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::move(of_loop.begin(), of_loop.end(), std::back_inserter(sockets));
+  });
+  return sockets;
+}
+
+absl::Status DataPlane::Adopt(std::vector<UniqueFd> sockets) {
+  // Sockets of one loop of the old process stand together, so that with as many loops as there each
+  // gets one for every port.
+  const size_t per_loop = (sockets.size() + loops_.size() - 1) / loops_.size();
+  std::mutex mutex;
+  absl::Status status;
+  OnEveryLoop([&](ProxyLoop* loop) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    for (size_t i = 0; i < per_loop && !sockets.empty(); ++i) {
+      status.Update(loop->Adopt(std::move(sockets.back())));
+      sockets.pop_back();
+    }
+  });
+  return status;
 }
 
 void DataPlane::CloseUpstream(absl::string_view id) {

@@ -9,10 +9,12 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
+#include "common/net/unique_fd.h"
 #include "edge/connection.h"
 #include "edge/counters.h"
 #include "edge/proxy_loop.h"
@@ -56,6 +58,13 @@ class DataPlane {
   // new table lacks. Ports are opened and closed as it says; see ListenerProblems for those that
   // cannot.
   void Apply(std::shared_ptr<const RouteTable> table);
+
+  // For an upgrade without a refused connection: the old process sends duplicates of its listening
+  // sockets to the new one, which adopts them before its first Apply; then the old one drains.
+  // Connections that wait in the sockets meanwhile are accepted by whichever comes first.
+  // kInvalidArgument: one is not a socket that listens; the others are adopted.
+  std::vector<UniqueFd> DuplicateListeners();
+  absl::Status Adopt(std::vector<UniqueFd> sockets);
 
   // Ends the connections to an upstream: its drain deadline has passed, or it is gone. The table
   // should not name it any more, or new ones begin.

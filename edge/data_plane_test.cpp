@@ -676,6 +676,41 @@ TEST_CASE("draining lets connections end and closes what is left", "[edge][data-
   CHECK(edge.Counted(Count::kActive) == 0);
 }
 
+TEST_CASE("a new data plane takes over the listening sockets, with what waits in them",
+          "[edge][data-plane]") {
+  auto old_edge = std::make_unique<Edge>();
+  TestUpstream upstream;
+  const std::vector<Route> routes = {old_edge->TcpRoute("r", {UpstreamAt("i", upstream)})};
+  old_edge->Apply(routes);
+  TestSocket client = old_edge->Connect();
+  TestSocket server = upstream.Accept();
+
+  Edge new_edge;
+  REQUIRE(new_edge.plane->Adopt(old_edge->plane->DuplicateListeners()).ok());
+  old_edge->plane->StopAccepting();
+  // Nobody accepts now, but nobody is refused.
+  std::vector<TestSocket> waiting;
+  for (int i = 0; i < 10; ++i) waiting.push_back(old_edge->Connect());
+  CHECK(old_edge->Counted(Count::kAccepted) == 1);
+  new_edge.Apply(routes);
+  for (int i = 0; i < 10; ++i) upstream.Accept().Send("hello");
+  for (TestSocket& waited : waiting) CHECK(waited.Read(5) == "hello");
+  CHECK(new_edge.Counted(Count::kAccepted) == 10);
+  CHECK(EchoThrough(&client, &server, "still here") == "still here");
+
+  SECTION("and closes them when a table lacks the port") {
+    new_edge.Apply({});
+    CHECK_THROWS_AS(old_edge->Connect(), std::system_error);
+  }
+}
+
+TEST_CASE("what is not a listening socket is not adopted", "[edge][data-plane]") {
+  Edge edge;
+  std::vector<UniqueFd> sockets;
+  sockets.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(edge.plane->Adopt(std::move(sockets)).code() == absl::StatusCode::kInvalidArgument);
+}
+
 TEST_CASE("clients wait while there are as many connections as are allowed", "[edge][data-plane]") {
   DataPlaneOptions options;
   options.loops = 1;

@@ -88,6 +88,11 @@ void EventLoop::WatchFor(int fd, uint32_t events, Handler* handler) {
   BERTH_CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
+void EventLoop::Unwatch(int fd) {
+  // ENOENT: watching it had failed.
+  BERTH_CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) == 0 || errno == ENOENT);
+}
+
 void EventLoop::CancelNextTurn(Handler* handler) {
   next_turn_.erase(std::remove(next_turn_.begin(), next_turn_.end(), handler), next_turn_.end());
 }

@@ -52,6 +52,9 @@ class EventLoop {
   // Changes what is waited for on a descriptor that is watched already.
   void WatchFor(int fd, uint32_t events, Handler* handler);
 
+  // Ends the watch of a descriptor that others have duplicates of, before it is closed.
+  void Unwatch(int fd);
+
   // Calls handler->OnReady(0) in the next turn, which comes without waiting. For a handler that has
   // more to do but must let others have their turn. CancelNextTurn takes it back.
   void NextTurn(Handler* handler) { next_turn_.push_back(handler); }

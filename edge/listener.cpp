@@ -1,5 +1,6 @@
 #include "edge/listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -64,8 +65,27 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const SocketAddress& ad
       listen(fd.get(), kBacklogMax) != 0) {
     return OpenError(errno);
   }
-  std::unique_ptr<Listener> listener(new Listener(std::move(fd), address.port(), loop, owner));
-  BERTH_RETURN_IF_ERROR(loop->Watch(listener->socket_.get(), EPOLLIN, listener.get()));
+  BERTH_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Adopt(std::move(fd), loop, owner));
+  listener->Resume();
+  return listener;
+}
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Adopt(UniqueFd socket, EventLoop* loop,
+                                                          Owner* owner) {
+  int listens = 0;
+  socklen_t listens_size = sizeof(listens);
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 ||
+      listens == 0) {
+    return absl::InvalidArgumentError("not a socket that listens");
+  }
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&storage), &size) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot tell a socket's address");
+  }
+  BERTH_ASSIGN_OR_RETURN(const SocketAddress address, SocketAddress::FromStorage(storage));
+  std::unique_ptr<Listener> listener(new Listener(std::move(socket), address.port(), loop, owner));
+  BERTH_RETURN_IF_ERROR(loop->Watch(listener->socket_.get(), 0, listener.get()));
   return listener;
 }
 
@@ -74,7 +94,13 @@ Listener::Listener(UniqueFd socket, uint16_t port, EventLoop* loop, Owner* owner
         Resume();
       }) {}
 
-Listener::~Listener() { loop_->CallOffTimer(&resume_timer_); }
+Listener::~Listener() {
+  loop_->CallOffTimer(&resume_timer_);
+  // Closing would not do: epoll watches the socket as long as any process has a descriptor of it.
+  loop_->Unwatch(socket_.get());
+}
+
+UniqueFd Listener::Duplicate() const { return UniqueFd(fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)); }
 
 void Listener::OnReady(uint32_t) {
   if (resume_timer_.IsSet()) return;

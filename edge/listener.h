@@ -34,11 +34,21 @@ class Listener final : public EventLoop::Handler {
   // alive. An error's message is for people: "address in use", "permission denied".
   static absl::StatusOr<std::unique_ptr<Listener>> Open(const SocketAddress& address,
                                                         EventLoop* loop, Owner* owner);
+  // Goes on with a socket that Open made, perhaps in another process; accepts nothing before
+  // Resume. kInvalidArgument: it is not one.
+  static absl::StatusOr<std::unique_ptr<Listener>> Adopt(UniqueFd socket, EventLoop* loop,
+                                                         Owner* owner);
   ~Listener();
 
   uint16_t port() const { return port_; }
 
+  // Another descriptor of the socket. Connections that wait in it are lost only when every
+  // descriptor is closed. Invalid where no descriptors are left.
+  UniqueFd Duplicate() const;
+
   void OnReady(uint32_t events) override;
+
+  void Resume();
 
   // Takes what clients were told is connected already, for a listener about to be closed: closing a
   // socket resets the connections that wait in it.
@@ -50,7 +60,6 @@ class Listener final : public EventLoop::Handler {
   enum class Accepted : uint8_t { kOne, kNone, kPaused };
   Accepted AcceptOne();
   void Pause();
-  void Resume();
 
   const UniqueFd socket_;
   const uint16_t port_;

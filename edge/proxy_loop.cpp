@@ -50,6 +50,11 @@ void ProxyLoop::Run() {
 void ProxyLoop::SetTable(std::shared_ptr<const RouteTable> table) {
   context_.table = std::move(table);
   const absl::Span<const uint16_t> ports = context_.table->ports();
+  for (std::unique_ptr<Listener>& listener : std::exchange(adopted_, {})) {
+    const uint16_t port = listener->port();
+    listener->Resume();
+    listeners_.emplace(port, std::move(listener));
+  }
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     if (std::binary_search(ports.begin(), ports.end(), it->first)) {
       ++it;
@@ -69,7 +74,7 @@ void ProxyLoop::OpenListeners() {
     const SocketAddress address = SocketAddress::FromIp(options_.listen_ip, port).value();
     absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(address, loop_.get(), this);
     if (listener.ok()) {
-      listeners_[port] = *std::move(listener);
+      listeners_.emplace(port, *std::move(listener));
     } else {
       problems[port] = std::string(listener.status().message());
     }
@@ -81,6 +86,22 @@ void ProxyLoop::OpenListeners() {
   }
   const std::lock_guard<std::mutex> lock(problems_mutex_);
   problems_ = std::move(problems);
+}
+
+absl::Status ProxyLoop::Adopt(UniqueFd socket) {
+  BERTH_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener,
+                         Listener::Adopt(std::move(socket), loop_.get(), this));
+  adopted_.push_back(std::move(listener));
+  return absl::OkStatus();
+}
+
+std::vector<UniqueFd> ProxyLoop::DuplicateListeners() const {
+  std::vector<UniqueFd> duplicates;
+  for (const auto& [port, listener] : listeners_) {
+    UniqueFd duplicate = listener->Duplicate();
+    if (duplicate.valid()) duplicates.push_back(std::move(duplicate));
+  }
+  return duplicates;
 }
 
 void ProxyLoop::CloseUpstream(absl::string_view id) {

@@ -60,6 +60,13 @@ class ProxyLoop final : private Listener::Owner {
   // closed. Connections that exist are left alone.
   void SetTable(std::shared_ptr<const RouteTable> table);
 
+  // Takes over a listening socket of another process. The next table begins to accept from it, or
+  // closes it if it lacks the port.
+  absl::Status Adopt(UniqueFd socket);
+
+  // Duplicates of the listening sockets, for another process to adopt.
+  std::vector<UniqueFd> DuplicateListeners() const;
+
   // Ends what goes through the upstream.
   void CloseUpstream(absl::string_view id);
 
@@ -92,7 +99,8 @@ class ProxyLoop final : private Listener::Owner {
   Counters counters_;
   ConnectionContext context_;
   bool accepting_ = true;
-  std::map<uint16_t, std::unique_ptr<Listener>> listeners_;
+  std::multimap<uint16_t, std::unique_ptr<Listener>> listeners_;  // Several where adopted.
+  std::vector<std::unique_ptr<Listener>> adopted_;                // Until the next table.
   Timer listen_retry_timer_;
   absl::Duration listen_retry_ = kListenRetryMin;
   std::vector<std::unique_ptr<Connection>> connections_;
