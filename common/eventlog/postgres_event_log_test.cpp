@@ -1,7 +1,11 @@
 #include "common/eventlog/postgres_event_log.h"
 
+#include <functional>
+#include <thread>
+
 #include "common/eventlog/event_log_contract.h"
 #include "common/log/log.h"
+#include "common/status/status_macros.h"
 #include "common/testing/postgres_fixture.h"
 
 namespace berth {
@@ -103,6 +107,56 @@ TEST_CASE("a process takes the lease of all its streams or of none", "[eventlog]
     CHECK(absl::IsAborted(auth.Append(0, RecordsAfter(0, {"late"}), {})));
     CHECK(absl::IsAborted(auth.TakeLease("first", contract::kLease)));
     CHECK(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+  }
+}
+
+// Runs `body` with the numbers below `count`, each on a thread of its own, and returns what they
+// returned.
+std::vector<absl::Status> RunAtOnce(int count, const std::function<absl::Status(int)>& body) {
+  std::vector<absl::Status> results(static_cast<size_t>(count));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) {
+    threads.emplace_back([&results, &body, i] { results[static_cast<size_t>(i)] = body(i); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return results;
+}
+
+TEST_CASE("the services of a process share one connection from their own threads",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const std::vector<std::string> streams = {"auth", "config", "routes", "scheduler"};
+  const auto database = fixture.OpenDatabase(streams);
+  const auto results = RunAtOnce(4, [&](int i) -> absl::Status {
+    const std::string& stream = streams[static_cast<size_t>(i)];
+    PostgresEventLog log(database, stream);
+    BERTH_RETURN_IF_ERROR(log.TakeLease("first", contract::kLease));
+    for (uint64_t after = 0; after < 20; ++after) {
+      BERTH_RETURN_IF_ERROR(log.Append(after, RecordsAfter(after, {stream}), {}));
+      BERTH_RETURN_IF_ERROR(log.TakeLease("first", contract::kLease));
+    }
+    return absl::OkStatus();
+  });
+  for (const absl::Status& result : results) CHECK(result == absl::OkStatus());
+  for (const std::string& stream : streams) {
+    CHECK(BytesOf(*PostgresEventLog(database, stream).Read(0, 100)) ==
+          std::vector<std::string>(20, stream));
+  }
+}
+
+TEST_CASE("processes that find no tables at the same time end up with one set of them",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  std::vector<std::unique_ptr<EventLog>> logs;
+  for (const char* stream : {"auth", "config", "routes", "scheduler"}) {
+    logs.push_back(fixture.OpenStream(stream));
+  }
+  const auto results = RunAtOnce(
+      4, [&](int i) { return logs[static_cast<size_t>(i)]->TakeLease("it", contract::kLease); });
+  for (const absl::Status& result : results) CHECK((result.ok() || absl::IsUnavailable(result)));
+  for (const auto& log : logs) {
+    CHECK(log->TakeLease("it", contract::kLease) == absl::OkStatus());
+    CHECK(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
   }
 }
 
