@@ -64,6 +64,10 @@ absl::StatusOr<DaemonProcess> LocalPlatform::agent() const {
   return Daemon(folder, "agent", agent_settings());
 }
 
+absl::StatusOr<DaemonProcess> LocalPlatform::edge() const {
+  return Daemon(folder, "edge", edge_settings());
+}
+
 absl::StatusOr<std::string> DefaultStateFolder(const Environment& environment, bool is_root) {
   if (is_root) return std::string(kRootStateFolder);
   BERTH_ASSIGN_OR_RETURN(const std::string home, StateHome(environment));
@@ -80,11 +84,17 @@ std::string AgentSettings(const LocalPlatform& platform, absl::string_view serve
   std::string text =
       absl::StrCat("server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
                    "\nstate: ", Quoted(platform.agent_state()),
-                   "\njoin_token_file: ", Quoted(platform.join_token()), "\n");
+                   "\njoin_token_file: ", Quoted(LocalPlatform::JoinToken(platform.agent_state())), "\n");
   if (!containers_conf.empty()) {
     absl::StrAppend(&text, "podman: {containers_conf: ", Quoted(containers_conf), "}\n");
   }
   return text;
+}
+
+std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server) {
+  return absl::StrCat("server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
+                      "\nstate: ", Quoted(platform.edge_state()), "\njoin_token_file: ",
+                      Quoted(LocalPlatform::JoinToken(platform.edge_state())), "\n");
 }
 
 absl::StatusOr<std::string> ListenOf(absl::string_view settings, absl::string_view file_name) {

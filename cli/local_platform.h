@@ -11,7 +11,7 @@
 namespace berth::cli {
 
 // The Berth that `berth up` runs on this machine: one folder with the settings, state, pids and
-// logs of a server and an agent.
+// logs of a server, an agent and an edge.
 struct LocalPlatform {
   std::string folder;
 
@@ -19,16 +19,20 @@ struct LocalPlatform {
   std::string agent_settings() const { return folder + "/agent.yaml"; }
   std::string server_state() const { return folder + "/server"; }
   std::string agent_state() const { return folder + "/agent"; }
+  std::string edge_settings() const { return folder + "/edge.yaml"; }
+  std::string edge_state() const { return folder + "/edge"; }
   std::string ca_file() const { return server_state() + "/ca.pem"; }
   std::string bootstrap_token() const { return server_state() + "/bootstrap-token"; }
-  std::string join_token() const { return agent_state() + "/join-token"; }
-  // Written by the agent once it is a member.
-  std::string membership() const { return agent_state() + "/member"; }
+  // In the state folder of the agent or the edge.
+  static std::string JoinToken(const std::string& state) { return state + "/join-token"; }
+  // Written by the agent or the edge once it is a member.
+  static std::string Membership(const std::string& state) { return state + "/member"; }
   std::string lock_file() const { return folder + "/run/lock"; }
 
   // kFailedPrecondition: the path of this program is not known.
   absl::StatusOr<DaemonProcess> server() const;
   absl::StatusOr<DaemonProcess> agent() const;
+  absl::StatusOr<DaemonProcess> edge() const;
 };
 
 // The context that `berth up` makes and keeps, and the org its machine belongs to.
@@ -44,6 +48,8 @@ absl::StatusOr<std::string> DefaultStateFolder(const Environment& environment, b
 std::string ServerSettings(const LocalPlatform& platform, absl::string_view listen);
 std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
                           absl::string_view containers_conf);
+
+std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server);
 
 // The setting `listen` of a server's settings; kListenDefault where it is absent.
 absl::StatusOr<std::string> ListenOf(absl::string_view settings, absl::string_view file_name);

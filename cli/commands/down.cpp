@@ -80,10 +80,12 @@ absl::StatusOr<ExitCode> RunDown(const DownOptions& options, Session* session) {
   if (options.purge) BERTH_RETURN_IF_ERROR(Confirm(platform.folder, options.yes));
   BERTH_ASSIGN_OR_RETURN(const DaemonProcess agent_daemon, platform.agent());
   BERTH_ASSIGN_OR_RETURN(const DaemonProcess server_daemon, platform.server());
-  // The agent first: it may still have something to report.
+  BERTH_ASSIGN_OR_RETURN(const DaemonProcess edge_daemon, platform.edge());
+  // The server last: the others may still have something to report.
+  BERTH_ASSIGN_OR_RETURN(const std::string edge, Stop(edge_daemon));
   BERTH_ASSIGN_OR_RETURN(const std::string agent, Stop(agent_daemon));
   BERTH_ASSIGN_OR_RETURN(const std::string server, Stop(server_daemon));
-  std::string text = absl::StrCat("agent   ", agent, "\nserver  ", server, "\n");
+  std::string text = absl::StrCat("edge    ", edge, "\nagent   ", agent, "\nserver  ", server, "\n");
   if (options.purge) {
     session->output().Say("removing instances");
     BERTH_RETURN_IF_ERROR(RemoveInstances(agent_daemon));
@@ -95,6 +97,7 @@ absl::StatusOr<ExitCode> RunDown(const DownOptions& options, Session* session) {
   }
   session->output().Object("Down",
                            {{"folder", platform.folder},
+                            {"edge", edge},
                             {"agent", agent},
                             {"server", server},
                             {"purged", options.purge}},

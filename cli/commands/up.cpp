@@ -12,6 +12,7 @@
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "cli/commands/commands.h"
+#include "cli/connect.h"
 #include "cli/errors.h"
 #include "cli/local_platform.h"
 #include "cli/platform_folder.h"
@@ -64,21 +65,29 @@ class Up {
     BERTH_RETURN_IF_ERROR(WriteSettings());
     BERTH_ASSIGN_OR_RETURN(const DaemonProcess server_daemon, platform_.server());
     BERTH_ASSIGN_OR_RETURN(const DaemonProcess agent_daemon, platform_.agent());
+    BERTH_ASSIGN_OR_RETURN(const DaemonProcess edge_daemon, platform_.edge());
     BERTH_ASSIGN_OR_RETURN(const UpDaemon server, Ensure(server_daemon));
     BERTH_RETURN_IF_ERROR(AwaitServer(server_daemon, server.process));
     BERTH_RETURN_IF_ERROR(EnsureSignedIn());
-    BERTH_RETURN_IF_ERROR(EnsureMayJoin());
+    BERTH_ASSIGN_OR_RETURN(
+        host_, EnsureMayJoin(auth::v1::MACHINE_KIND_HOST, "host", platform_.agent_state()));
+    BERTH_ASSIGN_OR_RETURN(
+        const std::string edge_name,
+        EnsureMayJoin(auth::v1::MACHINE_KIND_EDGE, "edge", platform_.edge_state()));
     BERTH_ASSIGN_OR_RETURN(const UpDaemon agent, Ensure(agent_daemon));
+    BERTH_ASSIGN_OR_RETURN(const UpDaemon edge, Ensure(edge_daemon));
     BERTH_ASSIGN_OR_RETURN(const scheduler::v1::Host host, AwaitHost(agent_daemon, agent.process));
     Json result = {{"folder", platform_.folder}, {"server", ToJson(server)},
-                   {"agent", ToJson(agent)},     {"address", address_},
+                   {"agent", ToJson(agent)},     {"edge", ToJson(edge)},
+                   {"address", address_},
                    {"context", kLocalContext},   {"principal", principal_},
                    {"host", cli::ToJson(host)}};
     std::string text = absl::StrCat(
         Row("server", server, address_),
         Row("agent ", agent,
             absl::StrCat("host ", host.name(), ", ",
-                         host.facts().problems().empty() ? "up" : "up, with problems")));
+                         host.facts().problems().empty() ? "up" : "up, with problems")),
+        Row("edge  ", edge, absl::StrCat("edge ", edge_name)));
     for (const std::string& problem : host.facts().problems()) {
       absl::StrAppend(&text, "  problem: ", Printable(problem), "\n");
     }
@@ -104,6 +113,12 @@ class Up {
     if (!settings.ok() || !options_.listen.empty()) {
       BERTH_RETURN_IF_ERROR(WriteFileAtomically(platform_.server_settings(),
                                                 ServerSettings(platform_, listen), kSecretMode));
+    }
+    const absl::StatusOr<std::string> edge =
+        ReadFile(platform_.edge_settings(), kSettingsFileBytesMax);
+    if (!edge.ok() || !options_.listen.empty()) {
+      BERTH_RETURN_IF_ERROR(WriteFileAtomically(platform_.edge_settings(),
+                                                EdgeSettings(platform_, address_), kSecretMode));
     }
     const absl::StatusOr<std::string> agent =
         ReadFile(platform_.agent_settings(), kSettingsFileBytesMax);
@@ -193,45 +208,48 @@ class Up {
   }
 
   std::shared_ptr<rpc::Channel> Connect() const {
-    rpc::ChannelOptions options;
-    options.address = address_;
-    options.ca_pem = ca_pem_;
-    options.token = token_;
-    return rpc::Channel::Open(options);
+    return cli::Connect(address_, ca_pem_, token_);
   }
 
-  // A machine that is a member keeps its name, whatever it is called now.
-  absl::Status EnsureMayJoin() {
-    char hostname[HOST_NAME_MAX + 1] = "";
-    gethostname(hostname, sizeof(hostname) - 1);
-    host_ = MachineName(hostname);
-    const absl::StatusOr<std::string> membership =
-        ReadFile(platform_.membership(), kMembershipBytesMax);
+  // Sees to it that the machine whose state is kept there can join, and answers its name. A member
+  // keeps its name, whatever the machine is called now.
+  absl::StatusOr<std::string> EnsureMayJoin(auth::v1::MachineKind kind, absl::string_view what,
+                                            const std::string& state) {
+    const std::string membership_file = LocalPlatform::Membership(state);
+    const absl::StatusOr<std::string> membership = ReadFile(membership_file, kMembershipBytesMax);
     if (membership.ok()) {
       auth::v1::EnrolResponse member;
       if (!member.ParseFromString(*membership)) {
         return absl::FailedPreconditionError(
-            absl::StrCat(platform_.membership(), " is not a membership"));
+            absl::StrCat(membership_file, " is not a membership"));
       }
-      host_ = member.machine().name();
-      return absl::OkStatus();
+      return member.machine().name();
     }
     if (!absl::IsNotFound(membership.status())) return membership.status();
+    char hostname[HOST_NAME_MAX + 1] = "";
+    gethostname(hostname, sizeof(hostname) - 1);
     auth::v1::CreateJoinTokenRequest request;
     request.set_org(kLocalOrg);
-    request.set_kind(auth::v1::MACHINE_KIND_HOST);
-    request.set_name(host_);
+    request.set_kind(kind);
+    request.set_name(MachineName(hostname));
     const auto response = Connect()->Call<auth::v1::CreateJoinTokenResponse>(request);
     if (absl::IsAlreadyExists(response.status())) {
       return WithAction(
-          absl::FailedPreconditionError(absl::StrCat("this machine is the host ", host_,
+          absl::FailedPreconditionError(absl::StrCat("this machine is the ", what, " ",
+                                                     request.name(),
                                                      " already, but its keys are gone from ",
-                                                     platform_.agent_state())),
+                                                     state)),
           absl::StrCat("restore that folder, or begin anew with `berth down --purge`"));
     }
     if (!response.ok()) return response.status();
-    return WriteFileAtomically(platform_.join_token(), absl::StrCat(response->join_token(), "\n"),
-                               kSecretMode);
+    if (mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("cannot make the folder ", state, ": ", std::strerror(errno)));
+    }
+    BERTH_RETURN_IF_ERROR(WriteFileAtomically(LocalPlatform::JoinToken(state),
+                                              absl::StrCat(response->join_token(), "\n"),
+                                              kSecretMode));
+    return request.name();
   }
 
   absl::StatusOr<scheduler::v1::Host> AwaitHost(const DaemonProcess& daemon,
