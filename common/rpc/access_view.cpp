@@ -32,8 +32,12 @@ std::optional<Entry> FindEntry(const absl::flat_hash_map<std::string, Entry>& en
 }  // namespace
 
 void AccessView::Set(const std::string& key, const std::optional<std::string>& value) {
-  absl::string_view rest = key;
   MutexLock lock(&mutex_);
+  SetLocked(key, value);
+}
+
+void AccessView::SetLocked(const std::string& key, const std::optional<std::string>& value) {
+  absl::string_view rest = key;
   if (absl::ConsumePrefix(&rest, "principal/")) {
     SetEntry(&principals_, std::string(rest), value);
   } else if (absl::ConsumePrefix(&rest, "token/")) {
@@ -43,11 +47,12 @@ void AccessView::Set(const std::string& key, const std::optional<std::string>& v
   }
 }
 
-void AccessView::Clear() {
+void AccessView::Replace(const TopicEntries& entries) {
   MutexLock lock(&mutex_);
   principals_.clear();
   tokens_.clear();
   machines_.clear();
+  for (const auto& [key, value] : entries) SetLocked(key, value);
 }
 
 void AccessView::Advance(uint64_t position) {
@@ -57,8 +62,8 @@ void AccessView::Advance(uint64_t position) {
     ready_ = true;
     position_ = position;
     for (auto waiter = waiters_.begin(); waiter != waiters_.end();) {
-      if (waiter->position <= position_) {
-        call.push_back(std::move(waiter->reached));
+      if (waiter->second.position <= position_) {
+        call.push_back(std::move(waiter->second.reached));
         waiter = waiters_.erase(waiter);
       } else {
         ++waiter;
@@ -94,15 +99,24 @@ std::optional<auth::v1::Machine> AccessView::FindMachine(const std::string& iden
   return FindEntry(machines_, identity_key);
 }
 
-void AccessView::WhenAt(uint64_t position, std::function<void()> reached) {
+std::optional<uint64_t> AccessView::WhenAt(uint64_t position, std::function<void()> reached) {
+  uint64_t waiter = 0;
   {
     MutexLock lock(&mutex_);
+    waiter = ++waiters_so_far_;
     if (!ready_ || position_ < position) {
-      waiters_.push_back({position, std::move(reached)});
-      return;
+      if (waiters_.size() >= kWaitersMax) return std::nullopt;
+      waiters_[waiter] = {position, std::move(reached)};
+      return waiter;
     }
   }
   reached();
+  return waiter;
+}
+
+void AccessView::StopWaiting(uint64_t waiter) {
+  MutexLock lock(&mutex_);
+  waiters_.erase(waiter);
 }
 
 void AccessView::OnChange(std::function<void()> changed) {

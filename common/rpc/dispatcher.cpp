@@ -62,8 +62,12 @@ void Dispatcher::Admit(const IncomingCall& incoming, const std::string& bytes,
     auto once = [this, incoming, bytes, request, admitted, answered] {
       if (!answered->exchange(true)) AdmitNow(incoming, bytes, *request, admitted);
     };
-    executor_->PostAfter(kTokenWaitMax, once);
-    view_->WhenAt(token->position, once);
+    const std::optional<uint64_t> waiter = view_->WhenAt(token->position, once);
+    if (!waiter.has_value()) return once();
+    executor_->PostAfter(kTokenWaitMax, [this, waiter, once] {
+      view_->StopWaiting(*waiter);
+      once();
+    });
     return;
   }
   AdmitNow(incoming, bytes, *request, admitted);
@@ -121,13 +125,16 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
   Admit(incoming, bytes, request,
         [this, &handler, incoming, request, stream](absl::StatusOr<Call> call) {
           if (!call.ok()) return stream->End(call.status());
+          const OpenStream opened{incoming, request, stream};
           {
             MutexLock lock(&mutex_);
             std::erase_if(open_streams_,
                           [](const OpenStream& open) { return open.stream.expired(); });
-            open_streams_.push_back({incoming, request, stream});
+            open_streams_.push_back(opened);
           }
           handler.streaming(*call, *request, stream);
+          // Access may have changed before the stream was among those that a change checks.
+          CheckAgain(opened);
         });
 }
 
@@ -138,13 +145,15 @@ void Dispatcher::CheckOpenStreams() {
     std::erase_if(open_streams_, [](const OpenStream& one) { return one.stream.expired(); });
     open = open_streams_;
   }
-  for (const OpenStream& one : open) {
-    const absl::StatusOr<Caller> caller = gate_.Identify(one.call.credentials, clock_->Now());
-    const absl::Status status =
-        caller.ok() ? gate_.Permit(*caller, *one.call.method, *one.request) : caller.status();
-    if (status.ok()) continue;
-    if (std::shared_ptr<Stream> stream = one.stream.lock()) stream->End(status);
-  }
+  for (const OpenStream& one : open) CheckAgain(one);
+}
+
+void Dispatcher::CheckAgain(const OpenStream& open) const {
+  const absl::StatusOr<Caller> caller = gate_.Identify(open.call.credentials, clock_->Now());
+  const absl::Status status =
+      caller.ok() ? gate_.Permit(*caller, *open.call.method, *open.request) : caller.status();
+  if (status.ok()) return;
+  if (std::shared_ptr<Stream> stream = open.stream.lock()) stream->End(status);
 }
 
 namespace {

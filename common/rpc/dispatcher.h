@@ -151,6 +151,7 @@ class Dispatcher {
   void AdmitNow(const IncomingCall& incoming, const std::string& bytes,
                 const google::protobuf::Message& request, const Admitted& admitted);
   void CheckOpenStreams();
+  void CheckAgain(const OpenStream& open) const;
 
   const google::protobuf::ServiceDescriptor* const service_;
   AccessView* const view_;

@@ -10,7 +10,6 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstdlib>
-#include <deque>
 #include <list>
 #include <map>
 #include <utility>
@@ -103,6 +102,8 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   class Port {
    public:
     virtual ~Port() = default;
+    // Begins to receive: the client's messages wait with the client until somebody takes them.
+    virtual void Read() {}
     virtual void Write(grpc::ByteBuffer message) = 0;
     virtual void Finish(grpc::Status status) = 0;
   };
@@ -110,14 +111,12 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   explicit GrpcStream(Port* port) : port_(port) {}
 
   void Begin(std::shared_ptr<Conversation> conversation) override {
-    std::deque<std::string> early;
     {
       MutexLock lock(&mutex_);
       if (finished_) return;
-      conversation_ = conversation;
-      early.swap(early_);
+      conversation_ = std::move(conversation);
+      read_pending_ = true;
     }
-    for (const std::string& bytes : early) Receive(bytes);
     Pump();
   }
 
@@ -137,12 +136,9 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     std::shared_ptr<Conversation> conversation;
     {
       MutexLock lock(&mutex_);
-      if (conversation_ == nullptr) {
-        early_.push_back(bytes);
-        return;
-      }
       conversation = conversation_;
     }
+    if (conversation == nullptr) return;
     if (absl::Status status = conversation->Receive(bytes); !status.ok()) End(status);
   }
 
@@ -177,6 +173,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     }
     while (true) {
       std::shared_ptr<Conversation> conversation;
+      bool read = false;
       {
         MutexLock lock(&mutex_);
         if (!wake_pending_ || writing_ || finished_) {
@@ -185,7 +182,9 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
         }
         wake_pending_ = false;
         conversation = conversation_;
+        read = std::exchange(read_pending_, false);
       }
+      if (read) port_->Read();
       WatchFrame frame;
       if (conversation != nullptr) frame = conversation->Next();
       std::optional<absl::Status> finish;
@@ -209,12 +208,12 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   Port* const port_;  // There until the pump has finished the call.
   Mutex mutex_;
   std::shared_ptr<Conversation> conversation_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::string> early_ ABSL_GUARDED_BY(mutex_);  // Received before Begin.
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool pumping_ ABSL_GUARDED_BY(mutex_) = false;
   bool wake_pending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool read_pending_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 class WriteReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, private GrpcStream::Port {
@@ -246,12 +245,11 @@ class WriteReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, private 
 class BidiReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                     private GrpcStream::Port {
  public:
-  BidiReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) {
-    StartRead(&received_);
-  }
+  BidiReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) {}
 
   const std::shared_ptr<GrpcStream>& stream() const { return stream_; }
 
+  void Read() override { StartRead(&received_); }
   void OnReadDone(bool ok) override {
     if (!ok) return stream_->End(absl::OkStatus());
     stream_->Receive(ToString(received_));

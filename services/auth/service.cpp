@@ -52,10 +52,7 @@ Service::Service(Dependencies dependencies)
     : with_(std::move(dependencies)),
       state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids,
              {[this](const State& state, uint64_t position) {
-                access_.Clear();
-                for (const auto& [key, value] : state.Entries(State::kAccessTopic)) {
-                  access_.Set(key, value);
-                }
+                access_.Replace(state.Entries(State::kAccessTopic));
                 if (state.initialised()) access_.Advance(position);
               },
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t position) {
