@@ -28,10 +28,10 @@ std::string Bytes32(char c) { return std::string(32, c); }
 
 std::vector<const google::protobuf::ServiceDescriptor*> Services() {
   std::vector<const google::protobuf::ServiceDescriptor*> services;
-  for (const auto* file :
-       {auth::v1::LoginRequest::descriptor()->file(), config::v1::DeployRequest::descriptor()->file(),
-        scheduler::v1::ReportRequest::descriptor()->file(),
-        edge_router::v1::ListRoutesRequest::descriptor()->file()}) {
+  for (const auto* file : {auth::v1::LoginRequest::descriptor()->file(),
+                           config::v1::DeployRequest::descriptor()->file(),
+                           scheduler::v1::ReportRequest::descriptor()->file(),
+                           edge_router::v1::ListRoutesRequest::descriptor()->file()}) {
     REQUIRE(file->service_count() == 1);
     services.push_back(file->service(0));
   }
@@ -192,6 +192,16 @@ TEST_CASE("a token is as good as what auth says of it now", "[rpc][gate]") {
   }
 }
 
+TEST_CASE("entries that replace all others leave nobody else", "[rpc][gate]") {
+  Platform platform;
+  platform.access.Replace(
+      {{"principal/user/viewer", PersonWith("user/viewer", auth::v1::ROLE_VIEWER)}});
+  CHECK(platform.access.FindPrincipal("user/viewer").has_value());
+  CHECK_FALSE(platform.access.FindPrincipal("user/root").has_value());
+  CHECK_FALSE(platform.access.FindMachine(Bytes32('h')).has_value());
+  CHECK_FALSE(platform.access.FindToken(absl::BytesToHexString(TokenHash(Bytes32('v')))));
+}
+
 TEST_CASE("before auth has been heard nobody is let in", "[rpc][gate]") {
   const AccessView access;
   const absl::Status status = Gate(&access).Identify({}, absl::UnixEpoch()).status();
@@ -319,6 +329,23 @@ TEST_CASE("a token that auth has just made waits until it is known here", "[rpc]
     calls.executor.Advance(absl::Nanoseconds(1));
     CHECK(answer.status().code() == absl::StatusCode::kUnauthenticated);
   }
+}
+
+TEST_CASE("tokens that nobody has checked cannot make calls pile up", "[rpc][dispatcher]") {
+  Calls calls;
+  Credentials credentials;
+  credentials.token = FormatToken(~uint64_t{0}, Bytes32('n'));
+  constexpr size_t kCalls = 1000;
+  std::vector<absl::StatusOr<std::string>> answers(kCalls, absl::UnknownError("no answer yet"));
+  for (auto& answer : answers) calls.UnaryLater(ListOf("acme"), credentials, &answer);
+  CHECK(answers.front().status().code() == absl::StatusCode::kUnknown);
+  CHECK(answers.back().status().code() == absl::StatusCode::kUnauthenticated);
+  calls.executor.Advance(Dispatcher::kTokenWaitMax);
+  CHECK(answers.front().status().code() == absl::StatusCode::kUnauthenticated);
+  // Who has given up makes room for others.
+  answers.back() = absl::UnknownError("no answer yet");
+  calls.UnaryLater(ListOf("acme"), credentials, &answers.back());
+  CHECK(answers.back().status().code() == absl::StatusCode::kUnknown);
 }
 
 TEST_CASE("an open stream ends when its caller may not have it any more", "[rpc][dispatcher]") {
