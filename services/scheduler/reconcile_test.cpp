@@ -47,8 +47,9 @@ TEST_CASE("a first deploy starts all replicas at once, spread over the hosts",
   fleet.scenario().CheckReplay();
 }
 
-TEST_CASE("a rolling update never serves with fewer than all replicas, nor runs more than the surge",
-          "[scheduler][reconcile]") {
+TEST_CASE(
+    "a rolling update never serves with fewer than all replicas, nor runs more than the surge",
+    "[scheduler][reconcile]") {
   const uint32_t replicas = GENERATE(1u, 3u, 5u);
   const uint32_t surge = GENERATE(1u, 2u);
   Fleet fleet = Deployed(replicas);
@@ -231,9 +232,10 @@ TEST_CASE("a host that is removed takes its instances with it and they are place
   fleet.scenario().CheckReplay();
 }
 
-TEST_CASE("an instance that fails after its rollout is started anew, later each time, and stops "
-          "after three failures",
-          "[scheduler][reconcile]") {
+TEST_CASE(
+    "an instance that fails after its rollout is started anew, later each time, and stops "
+    "after three failures",
+    "[scheduler][reconcile]") {
   Fleet fleet = Deployed(1);
   const std::string id = *fleet.Ids().begin();
   auto instance = [&]() -> const Instance& { return fleet.EnvironmentOf().instances.at(id); };
@@ -352,7 +354,8 @@ TEST_CASE("without room for a surge", "[scheduler][reconcile]") {
   }
 }
 
-TEST_CASE("a rollout that overtakes another one replaces what both left", "[scheduler][reconcile]") {
+TEST_CASE("a rollout that overtakes another one replaces what both left",
+          "[scheduler][reconcile]") {
   Fleet fleet = Deployed(3);
   fleet.Promote(Fleet::Release(kSecond, 3));
   fleet.Step();
