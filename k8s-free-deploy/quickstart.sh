@@ -1,6 +1,6 @@
 #!/bin/bash
 # From a fresh Debian 12 to a served application: installs what is needed, builds Berth, starts it,
-# builds the hello example's image, deploys it and asks it for a page. Run again, it does again what
+# builds the hello example's image, deploys it and asks for its page through the edge. Run again, it does again what
 # is missing. `--down` removes every trace.
 #
 # Usage: bash k8s-free-deploy/quickstart.sh [--down]
@@ -24,11 +24,22 @@ down() {
   echo "  apt-get purge $(sed 's/#.*//' k8s-free-deploy/packages-runtime.txt | tr '\n' ' ')"
 }
 
+# limit_of HARD FILE: the most that Podman can give a container. It lowers its own limits to what
+# the kernel allows, so a hard limit above that, or none, is refused.
+limit_of() {
+  local hard=$1 kernel_max
+  kernel_max=$(cat "$2")
+  if [ "$hard" = unlimited ] || [ "$hard" -gt "$kernel_max" ]; then
+    hard=$kernel_max
+  fi
+  echo "$hard"
+}
+
 # Some machines (containers, small virtual machines) refuse what Podman asks for by default. Where
 # one `podman run` fails with an error that is known, a containers.conf of Berth's own, under its
 # state folder, leaves those things out; the machine's own configuration is not touched.
 probe_podman() {
-  local image=localhost/berth-probe output conf
+  local image=localhost/berth-probe output conf files processes
   printf 'FROM scratch\nCOPY hello /hello\n' |
     as_root podman build -q -t "$image" -f - "$bin" || return 1
   if output=$(as_root podman run --rm "$image" /hello --exit 0 2>&1); then
@@ -40,12 +51,14 @@ probe_podman() {
     return 1
   fi
   conf=$state/containers.conf
+  files=$(limit_of "$(ulimit -Hn)" /proc/sys/fs/nr_open)
+  processes=$(limit_of "$(ulimit -Hu)" /proc/sys/kernel/pid_max)
   as_root mkdir -p "$state"
   as_root chmod 700 "$state"
   as_root tee "$conf" >/dev/null <<CONF
 # Written by Berth's quickstart: this machine's Podman could not run a container as configured.
 [containers]
-default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=$(ulimit -Hu):$(ulimit -Hu)"]
+default_ulimits = ["nofile=$files:$files", "nproc=$processes:$processes"]
 [engine]
 runtime = "runc"
 [network]
@@ -91,14 +104,12 @@ step 'build the image localhost/hello' build_image
 echo '==> deploy the hello example with two replicas'
 berth deploy k8s-free-deploy/examples/hello
 
-echo '==> ask each replica for its page'
-addresses=$(berth status hello -o json |
-  sed -n 's/.*"address": *"\([^"]*\)".*/\1/p' | tr -d '[]' | sort -u)
-[ -n "$addresses" ] || { echo 'no replica has an address' >&2; exit 1; }
-for address in $addresses; do
-  echo "\$ curl http://[$address]:8080/"
-  curl --fail --silent --show-error --max-time 10 "http://[$address]:8080/"
-done
+echo '==> ask for its page through the edge: by TLS server name, and by TCP port'
+echo '$ curl --insecure https://hello.localhost:8443/'
+curl --fail --silent --show-error --max-time 10 --insecure \
+  --resolve hello.localhost:8443:127.0.0.1 https://hello.localhost:8443/
+echo '$ curl http://127.0.0.1:8080/'
+curl --fail --silent --show-error --max-time 10 http://127.0.0.1:8080/
 
 cat <<NEXT
 
