@@ -14,9 +14,9 @@ namespace berth {
 // network, the disk or a user can plausibly do is an absl::Status instead.
 #define BERTH_CHECK(condition) BERTH_CHECK_MESSAGE(condition, "")
 
-#define BERTH_CHECK_MESSAGE(condition, detail)                             \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      ::berth::CheckFailed(__FILE__, __LINE__, #condition, (detail));      \
-    }                                                                      \
+#define BERTH_CHECK_MESSAGE(condition, detail)                        \
+  do {                                                                \
+    if (!(condition)) {                                               \
+      ::berth::CheckFailed(__FILE__, __LINE__, #condition, (detail)); \
+    }                                                                 \
   } while (false)

@@ -13,8 +13,8 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
 absl::Status CheckName(absl::string_view what, absl::string_view name) {
-  bool valid = !name.empty() && name.size() <= kNameSizeMax && IsLower(name.front()) &&
-               name.back() != '-';
+  bool valid =
+      !name.empty() && name.size() <= kNameSizeMax && IsLower(name.front()) && name.back() != '-';
   for (const char c : name) valid = valid && (IsLower(c) || IsDigit(c) || c == '-');
   if (valid) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(

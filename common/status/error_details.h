@@ -38,7 +38,8 @@ struct FieldViolation {
 absl::Status WithReason(absl::Status status, absl::string_view reason,
                         std::map<std::string, std::string> metadata = {});
 absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
-absl::Status WithFieldViolations(absl::Status status, const std::vector<FieldViolation>& violations);
+absl::Status WithFieldViolations(absl::Status status,
+                                 const std::vector<FieldViolation>& violations);
 
 // What the functions above put in; empty where they put nothing.
 std::string ReasonOf(const absl::Status& status);
