@@ -3,16 +3,14 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
 #include <iterator>
 #include <latch>
-#include <mutex>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/status/status_macros.h"
+#include "common/sync/mutex.h"
 
 namespace berth::edge {
 
@@ -52,11 +50,11 @@ void DataPlane::Apply(std::shared_ptr<const RouteTable> table) {
 }
 
 std::vector<UniqueFd> DataPlane::DuplicateListeners() {
-  std::mutex mutex;
+  Mutex mutex;
   std::vector<UniqueFd> sockets;
   OnEveryLoop([&](ProxyLoop* loop) {
     std::vector<UniqueFd> of_loop = loop->DuplicateListeners();
-    const std::lock_guard<std::mutex> lock(mutex);
+    const MutexLock lock(&mutex);
     std::move(of_loop.begin(), of_loop.end(), std::back_inserter(sockets));
   });
   return sockets;
@@ -66,10 +64,10 @@ absl::Status DataPlane::Adopt(std::vector<UniqueFd> sockets) {
   // Sockets of one loop of the old process stand together, so that with as many loops as there each
   // gets one for every port.
   const size_t per_loop = (sockets.size() + loops_.size() - 1) / loops_.size();
-  std::mutex mutex;
+  Mutex mutex;
   absl::Status status;
   OnEveryLoop([&](ProxyLoop* loop) {
-    const std::lock_guard<std::mutex> lock(mutex);
+    const MutexLock lock(&mutex);
     for (size_t i = 0; i < per_loop && !sockets.empty(); ++i) {
       status.Update(loop->Adopt(std::move(sockets.back())));
       sockets.pop_back();
@@ -88,22 +86,17 @@ void DataPlane::StopAccepting() {
 
 size_t DataPlane::Drain(absl::Duration drain_max) {
   StopAccepting();
-  std::mutex mutex;
-  std::condition_variable changed;
+  Mutex mutex;
   size_t loops_left = loops_.size();
   OnEveryLoop([&](ProxyLoop* loop) {
     loop->WhenEmpty([&] {
-      const std::lock_guard<std::mutex> lock(mutex);
+      const MutexLock lock(&mutex);
       --loops_left;
-      changed.notify_one();
     });
   });
   {
-    std::unique_lock<std::mutex> lock(mutex);
-    const auto all_empty = [&loops_left] { return loops_left == 0; };
-    // Cut, because the clock of wait_for overflows with the longest durations.
-    changed.wait_for(lock, absl::ToChronoNanoseconds(std::min(drain_max, absl::Hours(24 * 365))),
-                     all_empty);
+    const MutexLock lock(&mutex);
+    mutex.AwaitWithTimeout([&loops_left] { return loops_left == 0; }, drain_max);
   }
   OnEveryLoop([](ProxyLoop* loop) {
     // What it calls lives in this function only.

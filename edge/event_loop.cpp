@@ -49,7 +49,7 @@ void EventLoop::Run(const std::function<void()>& at_turn_end) {
     timers_.RunDue(now_);
     if (woken) {
       RunPosted();
-      const std::lock_guard<std::mutex> lock(mutex_);
+      const MutexLock lock(&mutex_);
       if (stopping_) return;
     }
     at_turn_end();
@@ -58,7 +58,7 @@ void EventLoop::Run(const std::function<void()>& at_turn_end) {
 
 void EventLoop::Stop() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(&mutex_);
     stopping_ = true;
   }
   Wake();
@@ -66,7 +66,7 @@ void EventLoop::Stop() {
 
 void EventLoop::Post(std::function<void()> step) {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(&mutex_);
     posted_.push_back(std::move(step));
   }
   Wake();
@@ -118,7 +118,7 @@ void EventLoop::RunPosted() {
   if (read(wake_.get(), &count, sizeof(count)) < 0) return;
   std::vector<std::function<void()>> posted;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(&mutex_);
     posted.swap(posted_);
   }
   for (const std::function<void()>& step : posted) step();

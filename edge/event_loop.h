@@ -6,15 +6,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/net/unique_fd.h"
+#include "common/sync/mutex.h"
 #include "edge/timer_heap.h"
 
 namespace berth::edge {
@@ -84,10 +85,9 @@ class EventLoop {
   TimerHeap timers_;
   std::vector<Handler*> next_turn_;
 
-  // std::mutex, because ThreadSanitizer does not see what a packaged Abseil's mutex orders.
-  std::mutex mutex_;
-  std::vector<std::function<void()>> posted_;  // Guarded by mutex_.
-  bool stopping_ = false;                      // Guarded by mutex_.
+  Mutex mutex_;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace berth::edge

@@ -84,7 +84,7 @@ void ProxyLoop::OpenListeners() {
     loop_->SetTimer(&listen_retry_timer_, listen_retry_);
     listen_retry_ = std::min(2 * listen_retry_, kListenRetryMax);
   }
-  const std::lock_guard<std::mutex> lock(problems_mutex_);
+  const MutexLock lock(&problems_mutex_);
   problems_ = std::move(problems);
 }
 
@@ -114,7 +114,7 @@ void ProxyLoop::StopAccepting() {
   loop_->CallOffTimer(&listen_retry_timer_);
   for (const auto& [port, listener] : listeners_) listener->AcceptAll();
   listeners_.clear();
-  const std::lock_guard<std::mutex> lock(problems_mutex_);
+  const MutexLock lock(&problems_mutex_);
   problems_.clear();
 }
 
@@ -155,7 +155,7 @@ void ProxyLoop::OnConnectionEnd(Connection* connection) {
 }
 
 std::map<uint16_t, std::string> ProxyLoop::ListenerProblems() const {
-  const std::lock_guard<std::mutex> lock(problems_mutex_);
+  const MutexLock lock(&problems_mutex_);
   return problems_;
 }
 

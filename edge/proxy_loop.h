@@ -5,17 +5,18 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock/clock.h"
 #include "common/net/socket_address.h"
 #include "common/net/unique_fd.h"
+#include "common/sync/mutex.h"
 #include "edge/connection.h"
 #include "edge/counters.h"
 #include "edge/event_loop.h"
@@ -108,8 +109,8 @@ class ProxyLoop final : private Listener::Owner {
   std::function<void()> on_empty_;
   std::optional<UpstreamProber> prober_;
 
-  mutable std::mutex problems_mutex_;
-  std::map<uint16_t, std::string> problems_;  // Guarded by problems_mutex_.
+  mutable Mutex problems_mutex_;
+  std::map<uint16_t, std::string> problems_ ABSL_GUARDED_BY(problems_mutex_);
 };
 
 }  // namespace berth::edge

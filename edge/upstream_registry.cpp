@@ -46,7 +46,7 @@ bool UpstreamRegistry::Equal::operator()(const std::unique_ptr<Upstream>& upstre
 }
 
 Upstream* UpstreamRegistry::HoldForTable(absl::string_view id, const PackedAddress& address) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(&mutex_);
   auto found = upstreams_.find(Key{id, address});
   if (found == upstreams_.end()) {
     found = upstreams_.insert(std::make_unique<Upstream>(std::string(id), address)).first;
@@ -56,7 +56,7 @@ Upstream* UpstreamRegistry::HoldForTable(absl::string_view id, const PackedAddre
 }
 
 void UpstreamRegistry::ReleaseFromTable(const std::vector<Upstream*>& upstreams) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(&mutex_);
   for (Upstream* upstream : upstreams) {
     BERTH_CHECK(upstream->tables_.fetch_sub(1, std::memory_order_relaxed) > 0);
   }
@@ -82,7 +82,7 @@ void UpstreamRegistry::EndConnection(Upstream* upstream) {
 
 std::vector<std::pair<std::string, size_t>> UpstreamRegistry::ConnectionsPerUpstream() const {
   std::map<std::string, size_t> connections;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(&mutex_);
   for (const std::unique_ptr<Upstream>& upstream : upstreams_) {
     const uint32_t count = upstream->connections();
     if (count > 0) connections[upstream->id()] += count;
@@ -92,7 +92,7 @@ std::vector<std::pair<std::string, size_t>> UpstreamRegistry::ConnectionsPerUpst
 
 std::vector<std::string> UpstreamRegistry::UpstreamsNotReached() const {
   std::set<std::string> ids;
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(&mutex_);
   for (const std::unique_ptr<Upstream>& upstream : upstreams_) {
     const bool in_table = upstream->tables_.load(std::memory_order_relaxed) > 0;
     if (in_table && !upstream->IsReached()) ids.insert(upstream->id());
@@ -101,7 +101,7 @@ std::vector<std::string> UpstreamRegistry::UpstreamsNotReached() const {
 }
 
 size_t UpstreamRegistry::size() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(&mutex_);
   return upstreams_.size();
 }
 

@@ -4,14 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/sync/mutex.h"
 #include "edge/packed_address.h"
 
 namespace berth::edge {
@@ -95,9 +96,8 @@ class UpstreamRegistry {
     bool operator()(const std::unique_ptr<Upstream>& upstream, const Key& key) const;
   };
 
-  // std::mutex, because ThreadSanitizer does not see what a packaged Abseil's mutex orders.
-  mutable std::mutex mutex_;
-  absl::flat_hash_set<std::unique_ptr<Upstream>, Hash, Equal> upstreams_;
+  mutable Mutex mutex_;
+  absl::flat_hash_set<std::unique_ptr<Upstream>, Hash, Equal> upstreams_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> turn_ = 0;
 };
 
