@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "cli/connect.h"
 #include "cli/errors.h"
 #include "cli/foreground.h"
 #include "cli/sign_in.h"
@@ -33,10 +34,7 @@ absl::StatusOr<const Target*> Session::target() {
 absl::StatusOr<std::shared_ptr<rpc::Channel>> Session::channel() {
   if (channel_ == nullptr) {
     BERTH_ASSIGN_OR_RETURN(const Target* const to, target());
-    rpc::ChannelOptions options;
-    options.address = to->server;
-    options.token = to->token;
-    options.ca_pem = to->ca_pem;
+    std::string ca_pem = to->ca_pem;
     if (!to->ca_file.empty()) {
       const absl::StatusOr<std::string> pem = ReadCa(to->ca_file);
       if (!pem.ok()) {
@@ -44,9 +42,9 @@ absl::StatusOr<std::shared_ptr<rpc::Channel>> Session::channel() {
                               "the server's CA cannot be read: ", pem.status().message())),
                           "sign in again with `berth login`, or start Berth with `berth up`");
       }
-      options.ca_pem = *pem;
+      ca_pem = *pem;
     }
-    channel_ = rpc::Channel::Open(options);
+    channel_ = Connect(to->server, ca_pem, to->token);
   }
   return channel_;
 }

@@ -2,8 +2,8 @@
 
 #include "absl/strings/ascii.h"
 #include "berth/auth/v1/auth.pb.h"
+#include "cli/connect.h"
 #include "common/files/atomic_file.h"
-#include "common/rpc/channel.h"
 #include "common/status/status_macros.h"
 
 namespace berth::cli {
@@ -17,15 +17,6 @@ rpc::CallOptions WithDeadline() {
   rpc::CallOptions options;
   options.deadline = kDeadline;
   return options;
-}
-
-std::shared_ptr<rpc::Channel> Connect(const std::string& server, const std::string& ca_pem,
-                                      const std::string& token) {
-  rpc::ChannelOptions options;
-  options.address = server;
-  options.ca_pem = ca_pem;
-  options.token = token;
-  return rpc::Channel::Open(options);
 }
 
 }  // namespace

@@ -116,7 +116,7 @@ cat <<NEXT
 Berth runs on this machine and serves hello. What to try next (as root):
   export PATH=$bin:\$PATH
   berth status hello                 what runs, where, since when
-  berth logs -f hello                what it prints
+  berth logs -f -a hello             what it prints
   berth scale web=3 -a hello         one more replica
   berth doctor                       whether everything is well
   bash k8s-free-deploy/quickstart.sh --down    remove every trace

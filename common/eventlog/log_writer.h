@@ -90,9 +90,8 @@ class LogWriter {
     uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
     size_t replay_chunk = 1'000;            // Records read at a time.
     absl::Duration lease_duration = absl::Seconds(15);
-    absl::Duration lease_renewal = absl::Seconds(5);
+    absl::Duration lease_renewal = absl::Seconds(5);  // Idle watchers get a bookmark as often.
     absl::Duration retry_delay = absl::Seconds(1);  // After a disk was full, or a log unreachable.
-    absl::Duration bookmark_interval = absl::Seconds(10);
     WatchHub::Limits watch;
   };
 
