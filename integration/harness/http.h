@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace berth::integration {
+
+// What came back for a page.
+struct Page {
+  long status = 0;  // 0: nothing did.
+  std::string body;
+  std::string error;  // Why nothing did.
+};
+
+// Asks once, on a connection of its own.
+Page Get(const std::string& url, absl::Duration limit = absl::Seconds(2));
+
+}  // namespace berth::integration
