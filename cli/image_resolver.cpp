@@ -46,56 +46,63 @@ std::string HostOf(const ImageName& image) {
   return image.registry == "docker.io" ? "registry-1.docker.io" : image.registry;
 }
 
+absl::Status CannotAsk(const absl::Status& status) {
+  return WithAction(status, "see whether this machine reaches it, or name the image by its digest");
+}
+
 absl::StatusOr<std::string> FetchToken(const BearerChallenge& challenge) {
   std::string url = absl::StrCat(challenge.realm, "?scope=", UrlEscape(challenge.scope));
   if (!challenge.service.empty()) absl::StrAppend(&url, "&service=", UrlEscape(challenge.service));
-  BERTH_ASSIGN_OR_RETURN(const HttpsResponse response, HttpsGet(url, {}));
-  const Json document = Json::parse(response.body, nullptr, false);
+  const absl::StatusOr<HttpsResponse> response = HttpsGet(url, {});
+  if (!response.ok()) return CannotAsk(response.status());
+  const Json document = Json::parse(response->body, nullptr, false);
   for (const char* name : {"token", "access_token"}) {
     if (document.is_object() && document.contains(name) && document[name].is_string()) {
       return document[name].get<std::string>();
     }
   }
   return absl::PermissionDeniedError(
-      absl::StrCat(challenge.realm, " gives out no token (HTTP ", response.code, ")"));
+      absl::StrCat(challenge.realm, " gives out no token (HTTP ", response->code, ")"));
 }
 
 absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
   const std::string url =
       absl::StrCat("https://", HostOf(image), "/v2/", image.repository, "/manifests/", image.tag);
   std::vector<std::string> headers = {kManifestTypes};
-  BERTH_ASSIGN_OR_RETURN(HttpsResponse response, HttpsHead(url, headers));
-  if (response.code == 401) {
-    const auto challenge = ParseBearerChallenge(response.headers["www-authenticate"]);
+  absl::StatusOr<HttpsResponse> response = HttpsHead(url, headers);
+  if (!response.ok()) return CannotAsk(response.status());
+  if (response->code == 401) {
+    const auto challenge = ParseBearerChallenge(response->headers["www-authenticate"]);
     if (challenge) {
       BERTH_ASSIGN_OR_RETURN(const std::string token, FetchToken(*challenge));
       headers.push_back(absl::StrCat("Authorization: Bearer ", token));
-      BERTH_ASSIGN_OR_RETURN(response, HttpsHead(url, headers));
+      response = HttpsHead(url, headers);
+      if (!response.ok()) return CannotAsk(response.status());
     }
   }
-  if (response.code == 401 || response.code == 403) {
+  if (response->code == 401 || response->code == 403) {
     return WithAction(
         absl::PermissionDeniedError(absl::StrCat(image.registry, " has no public image ",
                                                  image.repository, ":", image.tag)),
         "check its name; a private image can be pulled with podman and tagged "
         "localhost/NAME");
   }
-  if (response.code == 404) {
+  if (response->code == 404) {
     return WithAction(absl::NotFoundError(absl::StrCat(image.registry, " has no image ",
                                                        image.repository, ":", image.tag)),
                       "check its name and tag");
   }
-  if (response.code == 429) {
+  if (response->code == 429) {
     return WithAction(
         absl::ResourceExhaustedError(absl::StrCat(image.registry, " takes no more questions now")),
         "try again later, or name the image by its digest");
   }
-  if (response.code != 200 || !IsDigest(response.headers[kDigestHeader])) {
-    return absl::UnavailableError(absl::StrCat(image.registry, " answers HTTP ", response.code,
+  if (response->code != 200 || !IsDigest(response->headers[kDigestHeader])) {
+    return absl::UnavailableError(absl::StrCat(image.registry, " answers HTTP ", response->code,
                                                " without a digest for ", image.repository, ":",
                                                image.tag));
   }
-  return response.headers[kDigestHeader];
+  return response->headers[kDigestHeader];
 }
 
 }  // namespace

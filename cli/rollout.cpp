@@ -145,15 +145,16 @@ absl::Status RolloutError(absl::string_view message, const Promotion& promotion)
 // Why the promotion is not the newest one any more, as config remembers it.
 absl::Status WhyReplaced(const Promotion& promotion, const EnvironmentView& view,
                          const config::v1::Environment& environment) {
+  // The return after a failure is the very next promotion.
   if (environment.rollout() == config::v1::ROLLOUT_STATE_FAILED &&
-      environment.newest_release() <= promotion.release) {
+      environment.promotion() == promotion.number + 1) {
     scheduler::v1::Rollout rollout;
     rollout.set_reason(environment.rollout_reason());
     return RolloutError(RolloutFailure(promotion, rollout, environment.current_release()),
                         promotion);
   }
   return absl::AbortedError(absl::StrCat("release ", promotion.release, " was replaced by release ",
-                                         view.rollout->release(), " before it was live"));
+                                         view.rollout->release(), " meanwhile"));
 }
 
 }  // namespace

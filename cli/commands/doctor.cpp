@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -102,9 +103,10 @@ Check CheckPodman() {
   return {"podman", Verdict::kOk, output, ""};
 }
 
-Check CheckStateFolder() {
+Check CheckStateFolder(const std::string& state) {
   constexpr char kName[] = "state folder";
-  const absl::StatusOr<std::string> folder = DefaultStateFolder(ProcessEnvironment, geteuid() == 0);
+  absl::StatusOr<std::string> folder = state;
+  if (state.empty()) folder = DefaultStateFolder(ProcessEnvironment, geteuid() == 0);
   if (!folder.ok()) return Failed(kName, folder.status());
   struct stat facts = {};
   if (stat(folder->c_str(), &facts) != 0) {
@@ -121,7 +123,7 @@ Check CheckStateFolder() {
   return {kName, Verdict::kOk, *folder, ""};
 }
 
-absl::StatusOr<ExitCode> RunDoctor(Session* session) {
+absl::StatusOr<ExitCode> RunDoctor(const std::string& state, Session* session) {
   std::vector<Check> checks = {
       {"berth", Verdict::kOk, absl::StrCat("version ", BERTH_VERSION), ""}};
   checks.push_back(CheckContext(session));
@@ -131,7 +133,7 @@ absl::StatusOr<ExitCode> RunDoctor(Session* session) {
     for (Check& check : CheckHosts(session)) checks.push_back(std::move(check));
   }
   checks.push_back(CheckPodman());
-  checks.push_back(CheckStateFolder());
+  checks.push_back(CheckStateFolder(state));
 
   Json items = Json::array();
   std::string text;
@@ -154,11 +156,17 @@ absl::StatusOr<ExitCode> RunDoctor(Session* session) {
 }  // namespace
 
 Command DoctorCommand() {
+  const auto state = std::make_shared<std::string>();
   return {.name = "doctor",
           .summary = "Look for what keeps Berth from working, and say what to do",
           .example = "berth doctor",
-          .declare = nullptr,
-          .run = RunDoctor};
+          .declare =
+              [state](Arguments* arguments) {
+                arguments->Option("--state", state.get(), "FOLDER",
+                                  "where `berth up` keeps everything; default: /var/lib/berth for "
+                                  "root");
+              },
+          .run = [state](Session* session) { return RunDoctor(*state, session); }};
 }
 
 }  // namespace berth::cli

@@ -52,8 +52,8 @@ std::string StatusText(const config::v1::Environment& environment,
                    environment.desired().number(), "  ", ShortImage(environment.desired().image()),
                    "\n  rollout  ", Printable(RolloutText(status.rollout())), "\n");
   if (environment.rollout() == config::v1::ROLLOUT_STATE_FAILED) {
-    absl::StrAppend(&text, "  failed   release ", environment.newest_release(), ": ",
-                    Printable(environment.rollout_reason()), "\n");
+    absl::StrAppend(&text, "  failed   the last try: ", Printable(environment.rollout_reason()),
+                    "\n");
   }
   absl::StrAppend(&text, "  wanted   ", CountsText(status.replicas()), "\n");
   const std::map<std::string, std::string> unplaced(status.unplaced().begin(),
