@@ -13,6 +13,7 @@
 #include "common/check/check.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
+#include "common/text/utf8.h"
 
 namespace berth::agent {
 namespace {
@@ -333,11 +334,12 @@ void Agent::RunCheck(const std::string& instance) {
   local.probe->BeginCheck();
   CheckRequest request{*check, AddressText(assignment->second.address()), local.observed.handle,
                        PolicyOf(assignment->second).timeout};
-  OneOf(with_.checkers, instance)->Post([this, instance, attempt = local.observed.attempt,
-                            request = std::move(request)] {
-    const CheckResult result = with_.run_check(request);
-    with_.loop->Post([this, instance, attempt, result] { CheckDone(instance, attempt, result); });
-  });
+  OneOf(with_.checkers, instance)
+      ->Post([this, instance, attempt = local.observed.attempt, request = std::move(request)] {
+        const CheckResult result = with_.run_check(request);
+        with_.loop->Post(
+            [this, instance, attempt, result] { CheckDone(instance, attempt, result); });
+      });
 }
 
 void Agent::CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result) {
@@ -464,13 +466,18 @@ void Agent::Failed(const std::string& instance, const std::string& reason,
   local.probe.reset();
   local.health_unknown = false;
   if (exit_code.has_value()) local.report.set_exit_code(*exit_code);
-  *local.report.mutable_log_tail() = {log_tail.begin(), log_tail.end()};
+  local.report.clear_log_tail();
+  for (const std::string& line : log_tail) {
+    // A program may print any bytes; a report is text, and small.
+    local.report.add_log_tail(std::string(CutUtf8(ToUtf8(line), kLogTailLineBytesMax)));
+  }
   LogWarning("an instance failed", {{"instance", instance}, {"why", reason}});
   SetPhase(instance, scheduler::v1::PHASE_FAILED, reason);
 }
 
-void Agent::SetPhase(const std::string& instance, Phase phase, const std::string& reason) {
+void Agent::SetPhase(const std::string& instance, Phase phase, const std::string& why) {
   InstanceReport& report = local_.at(instance).report;
+  const std::string reason = ToUtf8(why);
   if (report.phase() == phase && report.reason() == reason) return;
   report.set_phase(phase);
   report.set_reason(reason);
@@ -486,6 +493,7 @@ std::optional<InstanceHandle> Agent::HandleOf(const std::string& instance) const
 void Agent::CollectFacts() {
   with_.workers.back()->Post([this] {
     scheduler::v1::HostFacts facts = with_.collect_facts();
+    for (std::string& problem : *facts.mutable_problems()) problem = ToUtf8(problem);
     with_.loop->Post([this, facts = std::move(facts)] {
       const bool changed = !facts_known_ || facts.SerializeAsString() != facts_.SerializeAsString();
       facts_ = facts;

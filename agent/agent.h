@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "common/watch/watch_cache.h"
 #include "agent/health/probe.h"
 #include "agent/reconcile.h"
 #include "agent/runtime/driver.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/clock.h"
 #include "common/executor/executor.h"
+#include "common/watch/watch_cache.h"
 #include "common/watch/watch_client.h"
 
 namespace berth::agent {
@@ -59,6 +59,7 @@ class Agent {
   static constexpr absl::Duration kFactsInterval = absl::Seconds(5);
   static constexpr absl::Duration kRetryDelay = absl::Seconds(1);
   static constexpr int kLogTailLines = 20;
+  static constexpr size_t kLogTailLineBytesMax = 400;
 
   explicit Agent(Dependencies dependencies) : with_(std::move(dependencies)) {}
 
@@ -95,7 +96,7 @@ class Agent {
   void Started(const scheduler::v1::Assignment& assignment,
                const absl::StatusOr<InstanceHandle>& handle);
   void Running(const std::string& instance);
-  void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& reason);
+  void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& why);
   void Failed(const std::string& instance, const std::string& reason, std::optional<int> exit_code,
               std::vector<std::string> log_tail);
   void InspectExit(const std::string& instance);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/log/log.h"
+#include "common/text/utf8.h"
 
 namespace berth::agent {
 namespace {
@@ -61,7 +62,7 @@ void LogRelay::CloseSession(uint64_t session) {
 void LogRelay::SendEnded(rpc::ClientStream* stream, uint64_t session, const std::string& error) {
   scheduler::v1::RelayUp message;
   message.set_session(session);
-  message.mutable_ended()->set_error(error);
+  message.mutable_ended()->set_error(ToUtf8(error));
   stream->Send(message.SerializeAsString());
 }
 

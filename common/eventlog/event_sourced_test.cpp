@@ -176,6 +176,28 @@ TEST_CASE("a refusal leaves a record and a read leaves none", "[eventlog][event_
   CHECK(process.Records() == before + 1);
 }
 
+TEST_CASE("a refusal that is not text does not make the log unreadable",
+          "[eventlog][event_sourced]") {
+  World world;
+  {
+    Process process(&world);
+    CommandOrigin origin;
+    origin.principal = "user/a";
+    origin.method = "Promote";
+    absl::Status answer;
+    process.counter.Execute<config::v1::RollbackResponse>(
+        origin, Recorded::kAlways,
+        [](const Counter&,
+           const DecisionContext&) -> Decided<config::v1::Event, config::v1::RollbackResponse> {
+          return absl::InvalidArgumentError("no app is called gr\xc3");
+        },
+        [&](absl::StatusOr<config::v1::RollbackResponse> response) { answer = response.status(); });
+    process.executor.RunUntilIdle();
+    REQUIRE(answer.code() == absl::StatusCode::kInvalidArgument);
+  }
+  CHECK(Process(&world).started == absl::OkStatus());
+}
+
 TEST_CASE("an append that fails takes back what was decided", "[eventlog][event_sourced]") {
   World world;
   Process process(&world);
@@ -205,7 +227,9 @@ TEST_CASE("an append that fails takes back what was decided", "[eventlog][event_
 
 TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]") {
   World world;
-  { REQUIRE(Process(&world).Promote("a").ok()); }
+  {
+    REQUIRE(Process(&world).Promote("a").ok());
+  }
   {
     MemoryEventLog log(world.database, "counter");
     REQUIRE(log.TakeLease("somebody", absl::Seconds(1)).ok());
@@ -217,8 +241,7 @@ TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]"
   }
   Process process(&world);
   CHECK(process.started.code() == absl::StatusCode::kDataLoss);
-  CHECK_THAT(std::string(process.started.message()),
-             Catch::Contains("stream counter, position 3"));
+  CHECK_THAT(std::string(process.started.message()), Catch::Contains("stream counter, position 3"));
 }
 
 TEST_CASE("a watch sees a snapshot and every later change, and resumes after a restart",

@@ -8,6 +8,7 @@
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
 #include "common/sync/mutex.h"
+#include "common/text/utf8.h"
 
 namespace berth {
 namespace {
@@ -30,7 +31,8 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
 google::rpc::Status ToProto(const absl::Status& status) {
   google::rpc::Status proto;
   proto.set_code(static_cast<int>(status.code()));
-  proto.set_message(std::string(status.message()));
+  // A message quotes what it is about, perhaps cut; the record must be readable for ever.
+  proto.set_message(ToUtf8(status.message()));
   status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& payload) {
     google::protobuf::Any* detail = proto.add_details();
     detail->set_type_url(std::string(type_url));

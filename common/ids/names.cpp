@@ -1,6 +1,7 @@
 #include "common/ids/names.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/text/utf8.h"
 
 namespace berth {
 namespace {
@@ -18,7 +19,7 @@ absl::Status CheckName(absl::string_view what, absl::string_view name) {
   for (const char c : name) valid = valid && (IsLower(c) || IsDigit(c) || c == '-');
   if (valid) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      what, " \"", name.substr(0, kNameSizeMax), "\" is not a valid name: use up to ", kNameSizeMax,
+      what, " \"", CutUtf8(name, kNameSizeMax), "\" is not a valid name: use up to ", kNameSizeMax,
       " lower-case letters, digits and dashes, beginning with a letter, not ending with a dash"));
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "common/status/error_details.h"
+#include "common/text/utf8.h"
 #include "google/rpc/status.pb.h"
 
 namespace berth::rpc {
@@ -14,13 +15,13 @@ grpc::Status ToGrpc(const absl::Status& status) {
   }
   google::rpc::Status details;
   details.set_code(static_cast<int>(full.code()));
-  details.set_message(std::string(full.message()));
+  details.set_message(ToUtf8(full.message()));
   full.ForEachPayload([&](absl::string_view type_url, const absl::Cord& payload) {
     google::protobuf::Any* detail = details.add_details();
     detail->set_type_url(std::string(type_url));
     detail->set_value(std::string(payload));
   });
-  return grpc::Status(static_cast<grpc::StatusCode>(full.code()), std::string(full.message()),
+  return grpc::Status(static_cast<grpc::StatusCode>(full.code()), details.message(),
                       details.SerializeAsString());
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/text/utf8.h"
 
 namespace berth::yaml {
 
@@ -40,11 +41,9 @@ absl::Status Findings::ToStatus() const {
 
 std::string Quoted(absl::string_view text) {
   constexpr size_t kShownBytesMax = 40;
-  size_t shown = std::min(text.size(), kShownBytesMax);
-  // Not in the middle of a UTF-8 character.
-  while (shown < text.size() && shown > 0 && (text[shown] & 0xc0) == 0x80) --shown;
-  return absl::StrCat("\"", absl::Utf8SafeCEscape(text.substr(0, shown)),
-                      shown < text.size() ? "…\"" : "\"");
+  const absl::string_view shown = CutUtf8(text, kShownBytesMax);
+  return absl::StrCat("\"", absl::Utf8SafeCEscape(shown),
+                      shown.size() < text.size() ? "…\"" : "\"");
 }
 
 }  // namespace berth::yaml

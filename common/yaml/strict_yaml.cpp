@@ -11,32 +11,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/text/utf8.h"
 
 namespace berth::yaml {
 namespace {
 
 Place PlaceOf(const YAML::Mark& mark) {
   return mark.is_null() ? Place{} : Place{mark.line + 1, mark.column + 1};
-}
-
-// How many bytes the UTF-8 character at the start of `text` takes; 0 where there is none. Overlong
-// forms, surrogates and what lies beyond U+10FFFF are none.
-size_t CharacterBytes(absl::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  size_t bytes = 0;
-  uint32_t character = 0;
-  if (byte(0) < 0x80) return 1;
-  if (byte(0) >= 0xc2 && byte(0) < 0xe0) bytes = 2, character = byte(0) & 0x1f;
-  if (byte(0) >= 0xe0 && byte(0) < 0xf0) bytes = 3, character = byte(0) & 0x0f;
-  if (byte(0) >= 0xf0 && byte(0) < 0xf5) bytes = 4, character = byte(0) & 0x07;
-  if (bytes == 0 || text.size() < bytes) return 0;
-  for (size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    character = character << 6 | (byte(i) & 0x3f);
-  }
-  if (bytes == 3 && (character < 0x800 || (character >= 0xd800 && character < 0xe000))) return 0;
-  if (bytes == 4 && (character < 0x10000 || character > 0x10ffff)) return 0;
-  return bytes;
 }
 
 // Looks at the bytes before any YAML is read in them. Stops at the first mistake of a line.
@@ -53,7 +34,7 @@ bool IsPlainText(absl::string_view text, Findings* findings) {
   }
   bool line_refused = false;
   while (!text.empty()) {
-    const size_t bytes = CharacterBytes(text);
+    const size_t bytes = Utf8CharacterSize(text);
     if (bytes == 0) {
       refuse("not UTF-8");
       return false;

@@ -12,6 +12,7 @@
 #include "common/check/check.h"
 #include "common/ids/names.h"
 #include "common/status/status_macros.h"
+#include "common/text/utf8.h"
 
 namespace berth::scheduler {
 namespace {
@@ -35,16 +36,12 @@ bool Same(const google::protobuf::Message& left, const google::protobuf::Message
 }
 
 v1::InstanceReport Bounded(v1::InstanceReport report) {
-  if (report.reason().size() > kReasonBytesMax) {
-    report.mutable_reason()->resize(kReasonBytesMax);
-  }
+  report.set_reason(std::string(CutUtf8(report.reason(), kReasonBytesMax)));
   auto* lines = report.mutable_log_tail();
   if (lines->size() > kLogTailLinesMax) {
     lines->DeleteSubrange(0, lines->size() - kLogTailLinesMax);
   }
-  for (std::string& line : *lines) {
-    if (line.size() > kLogTailLineBytesMax) line.resize(kLogTailLineBytesMax);
-  }
+  for (std::string& line : *lines) line = std::string(CutUtf8(line, kLogTailLineBytesMax));
   return report;
 }
 
