@@ -45,6 +45,22 @@ std::string TextOf(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+// The mounts that containers have, in the order they were made.
+std::vector<std::string> ContainerMounts() {
+  std::vector<std::string> points;
+  const std::string mounts = TextOf("/proc/thread-self/mountinfo");
+  for (absl::string_view line : absl::StrSplit(mounts, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
+    const std::string& point = fields.at(4);
+    // Podman itself mounts the folder above these onto itself and leaves it.
+    if (absl::StrContains(point, "/overlay/") || absl::StrContains(point, "/overlay-containers/") ||
+        absl::StartsWith(point, "/run/netns/")) {
+      points.push_back(point);
+    }
+  }
+  return points;
+}
+
 struct Process {
   pid_t pid = 0;
   std::string command_line;
@@ -82,6 +98,10 @@ OwnMachine::OwnMachine() {
     throw std::runtime_error(absl::StrCat("a namespace, which needs root: ", std::strerror(errno)));
   }
   MustMount("none", "/", nullptr, MS_REC | MS_PRIVATE);
+  // The containers that run already: of no use here, and in the way when they are removed.
+  std::vector<std::string> inherited = ContainerMounts();
+  std::reverse(inherited.begin(), inherited.end());
+  for (const std::string& point : inherited) umount2(point.c_str(), MNT_DETACH);
   for (const char* runtime_folder : kRuntimeFolders) MustMount("tmpfs", runtime_folder, "tmpfs", 0);
   fs::create_directories(folder_.File("storage"));
   MustMount(folder_.File("storage"), kStorage, nullptr, MS_BIND);
@@ -109,15 +129,8 @@ std::vector<std::string> OwnMachine::Occupants() const {
     if (absl::StrContains(line, '|') || name == "lo") continue;
     occupants.push_back(absl::StrCat("interface ", name));
   }
-  const std::string mounts = TextOf("/proc/thread-self/mountinfo");
-  for (absl::string_view line : absl::StrSplit(mounts, '\n', absl::SkipEmpty())) {
-    const std::vector<absl::string_view> fields = absl::StrSplit(line, ' ');
-    const absl::string_view point = fields.at(4);
-    // Podman itself mounts the folder above these onto itself and leaves it.
-    const bool of_container = absl::StrContains(point, "/overlay/") ||
-                              absl::StrContains(point, "/overlay-containers/") ||
-                              absl::StartsWith(point, "/run/netns/");
-    if (of_container) occupants.push_back(absl::StrCat("mount ", point));
+  for (const std::string& point : ContainerMounts()) {
+    occupants.push_back(absl::StrCat("mount ", point));
   }
   return occupants;
 }

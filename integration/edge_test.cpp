@@ -1,0 +1,117 @@
+// Routes: what reaches an app through the edge, whatever is replaced or killed meanwhile.
+
+#include <catch2/catch.hpp>
+
+#include "agent/runtime/program.h"
+#include "common/testing/eventually.h"
+#include "integration/harness/hello_manifest.h"
+#include "integration/harness/http.h"
+#include "integration/harness/platform.h"
+#include "integration/harness/serving.h"
+#include "integration/harness/traffic.h"
+
+namespace berth::integration {
+namespace {
+
+constexpr char kUrl[] = "http://127.0.0.1:7070/";
+constexpr int kRequestsPerSecond = 200;
+constexpr absl::Duration kEdgeReadyMax = absl::Seconds(1);
+
+std::string Routed(const HelloManifest& manifest, const std::string& routes) {
+  return manifest.ToYaml() + "routes:\n" + routes;
+}
+
+constexpr char kPlainRoute[] = "  plain: {listen: tcp/7070, to: web.http}\n";
+
+TEST_CASE("an update and a rollback under constant traffic fail no request") {
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  const std::string folder = platform.WriteManifest("hello", Routed({.replicas = 3}, kPlainRoute));
+  platform.BerthJson({"deploy", folder});
+  REQUIRE(Get(kUrl).status == 200);
+
+  Traffic traffic(kUrl, kRequestsPerSecond);
+  platform.WriteManifest("hello", Routed({.replicas = 3, .version = "2"}, kPlainRoute));
+  CHECK(platform.BerthJson({"deploy", folder}).at("release") == "2");
+  REQUIRE(WhyNeverServing(platform, "hello", 3, "2") == "");
+  platform.BerthJson({"rollback", "--app", "hello"});
+  REQUIRE(WhyNeverServing(platform, "hello", 3, "1") == "");
+  const TrafficReport report = traffic.Stop();
+  CHECK(report.failures == std::vector<std::string>());
+  CHECK(report.answered > kRequestsPerSecond);
+  // Both versions were met.
+  CHECK(report.versions.size() == 2);
+}
+
+TEST_CASE("an absence of the control plane fails no request, and a killed edge serves without it") {
+  constexpr absl::Duration kAbsence = absl::Seconds(10);
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", Routed({}, kPlainRoute))});
+  REQUIRE(Get(kUrl).status == 200);
+  const ContainerStarts starts = platform.Starts();
+
+  platform.Kill("server");
+  Traffic traffic(kUrl, kRequestsPerSecond);
+  // Time passes; nothing may.
+  CHECK_FALSE(testing::Eventually(kAbsence, [] { return Get(kUrl).status != 200; }));
+  platform.Up();
+  CHECK(WhyNeverServing(platform, "hello", 2, "1") == "");
+  const TrafficReport report = traffic.Stop();
+  CHECK(report.failures == std::vector<std::string>());
+  CHECK(report.answered > kRequestsPerSecond * absl::ToInt64Seconds(kAbsence) / 2);
+
+  platform.Kill("server");
+  platform.Kill("edge");
+  {
+    const Program edge = platform.StartDaemon("edge");
+    CHECK(testing::Eventually(kEdgeReadyMax, [] { return Get(kUrl).status == 200; }));
+  }
+  platform.Up();
+  CHECK(WhyNeverServing(platform, "hello", 2, "1") == "");
+  CHECK(testing::Eventually(kEdgeReadyMax, [] { return Get(kUrl).status == 200; }));
+  CHECK(platform.Starts() == starts);
+}
+
+TEST_CASE("a server name leads to its app, unopened, and another name to none") {
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  HelloManifest manifest;
+  std::string yaml =
+      Routed(manifest, "  site: {listen: tls/8444, host: hello.test, to: web.tls}\n");
+  const size_t ports = yaml.find("{http: 8080}");
+  REQUIRE(ports != std::string::npos);
+  yaml.replace(ports, sizeof("{http: 8080}") - 1, "{http: 8080, tls: 8443}");
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", yaml)});
+  auto ask = [](const std::string& name) {
+    const auto answer =
+        RunProgram({"curl", "--silent", "--show-error", "--insecure", "--max-time", "5",
+                    "--resolve", name + ":8444:127.0.0.1", "https://" + name + ":8444/"},
+                   {.timeout = absl::Seconds(10)});
+    REQUIRE(answer.ok());
+    return *answer;
+  };
+  const ProgramResult right = ask("hello.test");
+  INFO(right.output);
+  CHECK(right.exit_code == 0);
+  CHECK_THAT(right.output, Catch::Contains("Hello from Berth"));
+  CHECK(ask("other.test").exit_code != 0);
+}
+
+TEST_CASE("a route that another app has fails the deploy and says whose it is") {
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", Routed({}, kPlainRoute))});
+  const Finished second = platform.Berth(
+      {"deploy", platform.WriteManifest("second", Routed({.app = "second"}, kPlainRoute))});
+  CHECK(second.exit_code == 9);
+  CHECK_THAT(second.err, Catch::Contains("port 7070 belongs to home/hello/production"));
+  CHECK(Get(kUrl).status == 200);
+}
+
+}  // namespace
+}  // namespace berth::integration

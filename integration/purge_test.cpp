@@ -1,0 +1,62 @@
+// Whoever tries Berth gets the machine back as it was.
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "integration/harness/hello_manifest.h"
+#include "integration/harness/platform.h"
+#include "integration/harness/serving.h"
+
+namespace berth::integration {
+namespace {
+
+std::string Networks() { return MustRun({"podman", "network", "ls", "--quiet"}); }
+
+void PurgeLeavesNothing(Platform* platform, const std::string& networks_before) {
+  const Finished purged = platform->Purge();
+  INFO(purged.err);
+  REQUIRE(purged.exit_code == 0);
+  CHECK(MustRun({"podman", "ps", "--all", "--quiet"}) == "");
+  CHECK(Networks() == networks_before);
+  CHECK(platform->machine().Occupants() == std::vector<std::string>());
+  CHECK_FALSE(std::filesystem::exists(platform->folder()));
+  // Nor is there a context that leads nowhere.
+  CHECK(platform->Berth({"whoami"}).exit_code != 0);
+}
+
+TEST_CASE("a purge leaves nothing of a platform that serves") {
+  Platform platform;
+  const std::string networks = Networks();
+  platform.Up();
+  platform.BuildHello();
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", HelloManifest().ToYaml())});
+  REQUIRE(WhyNeverServing(platform, "hello", 2, "1") == "");
+  PurgeLeavesNothing(&platform, networks);
+}
+
+TEST_CASE("a purge leaves nothing of a platform whose daemons were killed") {
+  Platform platform;
+  const std::string networks = Networks();
+  platform.Up();
+  platform.BuildHello();
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", HelloManifest().ToYaml())});
+  platform.Kill("server");
+  platform.Kill("agent");
+  PurgeLeavesNothing(&platform, networks);
+}
+
+TEST_CASE("after a purge a new platform comes up in the same place") {
+  Platform platform;
+  platform.Up();
+  REQUIRE(platform.Purge().exit_code == 0);
+  platform.Up();
+  platform.BuildHello();
+  const Json first =
+      platform.BerthJson({"deploy", platform.WriteManifest("hello", HelloManifest().ToYaml())});
+  CHECK(first.at("release") == "1");
+}
+
+}  // namespace
+}  // namespace berth::integration
