@@ -12,7 +12,7 @@ namespace berth::edge {
 namespace {
 
 constexpr size_t kRecordHeaderSize = 5;
-constexpr size_t kRecordPayloadMax = 16 * 1024;
+constexpr size_t kRecordPayloadMax = 16 << 10;
 constexpr size_t kMessageHeaderSize = 4;
 
 constexpr uint8_t kChangeCipherSpecRecord = 20;

@@ -17,7 +17,7 @@ namespace berth::edge {
 // is final: more bytes never change it. Pure.
 
 // The longest ClientHello message that is reassembled, its four header bytes included.
-inline constexpr size_t kHelloBytesMax = 64 * 1024;
+inline constexpr size_t kHelloBytesMax = 64 << 10;
 
 // The most TLS records one ClientHello may be spread over. Clients send one or two; the limit
 // bounds the work of asking again for every piece that arrives.

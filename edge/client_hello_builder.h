@@ -33,7 +33,7 @@ std::string AlpnExtension(const std::vector<std::string>& protocols);
 std::string HelloMessage(const HelloFields& fields);
 
 // `message` in TLS records of at most `payload_size` bytes each.
-std::string InRecords(const std::string& message, size_t payload_size = 16 * 1024);
+std::string InRecords(const std::string& message, size_t payload_size = 16 << 10);
 
 // An ordinary hello in one record that asks for `hostname`.
 std::string HelloFor(const std::string& hostname);

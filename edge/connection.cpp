@@ -22,7 +22,7 @@ namespace {
 static_assert(sizeof(Connection) <= 512);
 
 // What a client may still send while it is being told the end.
-constexpr size_t kLingerBytesMax = 1024 * 1024;
+constexpr size_t kLingerBytesMax = 1 << 20;
 
 constexpr uint32_t kReadEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
 

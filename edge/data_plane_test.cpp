@@ -31,7 +31,7 @@ using Connections = std::vector<std::pair<std::string, size_t>>;
 
 constexpr absl::string_view kUnrecognizedName("\x15\x03\x03\x00\x02\x02\x70", 7);
 constexpr absl::string_view kDecodeError("\x15\x03\x03\x00\x02\x02\x32", 7);
-constexpr size_t kMiB = 1024 * 1024;
+constexpr size_t kMiB = 1 << 20;
 
 DataPlaneOptions TwoLoops() {
   DataPlaneOptions options;
@@ -428,6 +428,7 @@ TEST_CASE("many connections at once are spread over the upstreams", "[edge][data
   TestUpstream second;
   edge.Apply({edge.TcpRoute("r", {UpstreamAt("i-1", first), UpstreamAt("i-2", second)})});
   std::vector<TestSocket> clients;
+  clients.reserve(kConnections);
   for (size_t i = 0; i < kConnections; ++i) clients.push_back(edge.Connect());
   REQUIRE(edge.EventuallyCounts(Count::kRouted, kConnections));
   std::vector<TestSocket> servers;
@@ -553,6 +554,7 @@ TEST_CASE("connections and changes of tables do not disturb each other", "[edge]
     upstreams.emplace_back([&] { serve(&first); });
     upstreams.emplace_back([&] { serve(&second); });
     std::vector<std::jthread> clients;
+    clients.reserve(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       clients.emplace_back([&edge, &whole, t] {
         for (int i = 0; i < kConnectionsPerThread; ++i) {
@@ -690,6 +692,7 @@ TEST_CASE("a new data plane takes over the listening sockets, with what waits in
   old_edge->plane->StopAccepting();
   // Nobody accepts now, but nobody is refused.
   std::vector<TestSocket> waiting;
+  waiting.reserve(10);
   for (int i = 0; i < 10; ++i) waiting.push_back(old_edge->Connect());
   CHECK(old_edge->Counted(Count::kAccepted) == 1);
   new_edge.Apply(routes);
@@ -708,7 +711,8 @@ TEST_CASE("what is not a listening socket is not adopted", "[edge][data-plane]")
   Edge edge;
   std::vector<UniqueFd> sockets;
   sockets.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  CHECK(edge.plane->Adopt(std::move(sockets)).code() == absl::StatusCode::kInvalidArgument);
+  const absl::Status status = edge.plane->Adopt(std::move(sockets));
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
 }
 
 TEST_CASE("clients wait while there are as many connections as are allowed", "[edge][data-plane]") {
@@ -719,8 +723,10 @@ TEST_CASE("clients wait while there are as many connections as are allowed", "[e
   TestUpstream upstream;
   edge.Apply({edge.TcpRoute("r", {UpstreamAt("i", upstream)})});
   std::vector<TestSocket> clients;
+  clients.reserve(3);
   for (int i = 0; i < 3; ++i) clients.push_back(edge.Connect());
   std::vector<TestSocket> servers;
+  servers.reserve(2);
   for (int i = 0; i < 2; ++i) servers.push_back(upstream.Accept());
   REQUIRE(Eventually([&] { return edge.Counted(Count::kLimitReached) > 0; }));
   CHECK(edge.Counted(Count::kAccepted) == 2);

@@ -12,10 +12,10 @@
 namespace berth::edge {
 
 // Bytes taken from a socket in one copying read.
-inline constexpr size_t kCopyBytesMax = 32 * 1024;
+inline constexpr size_t kCopyBytesMax = 32 << 10;
 
 // Bytes one flow moves before the others of its loop have their turn.
-inline constexpr size_t kFlowBytesPerTurnMax = 1024 * 1024;
+inline constexpr size_t kFlowBytesPerTurnMax = 1 << 20;
 
 // What the flows of one loop share.
 struct FlowBuffers {

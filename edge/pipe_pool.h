@@ -21,7 +21,7 @@ class PipePool {
  public:
   // What is asked of the kernel: enough for some socket reads per system call. An unprivileged
   // process that has many gets less.
-  static constexpr int kPipeBytes = 256 * 1024;
+  static constexpr int kPipeBytes = 256 << 10;
   // Pipes kept for reuse; more are closed when they come back.
   static constexpr size_t kIdlePipesMax = 64;
 

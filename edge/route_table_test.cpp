@@ -131,10 +131,10 @@ TEST_CASE("an empty table has no ports", "[edge][route-table]") {
 
 TEST_CASE("a table finds every one of its routes and takes at most 200 bytes for each",
           "[edge][route-table]") {
-  constexpr int kRoutes = 10'000;
+  constexpr size_t kRoutes = 10'000;
   UpstreamRegistry registry;
   std::vector<Route> routes;
-  for (int i = 0; i < kRoutes; ++i) {
+  for (size_t i = 0; i < kRoutes; ++i) {
     routes.push_back(TlsRoute(absl::StrCat("acme/shop/production/", i),
                               absl::StrCat("s", i, ".shop.example.com")));
     routes.back().upstreams = {UpstreamAt(absl::StrCat("i-", i), "192.0.2.1:8443"),

@@ -86,7 +86,7 @@ void TestSocket::ResetOnClose() {
 
 std::string TestSocket::Read(size_t size) {
   std::string bytes;
-  std::array<char, 64 * 1024> buffer;
+  std::array<char, 64 << 10> buffer;
   while (bytes.size() < size) {
     const size_t wanted = std::min(buffer.size(), size - bytes.size());
     const ssize_t got = recv(fd_.get(), buffer.data(), wanted, 0);

@@ -69,6 +69,7 @@ TEST_CASE("any mix of settings and cancellations leaves the heap in order", "[ed
   std::mt19937 random(1);
   TimerHeap heap;
   std::vector<std::unique_ptr<Timer>> timers;
+  timers.reserve(kTimers);
   std::vector<int> due(kTimers, -1);  // Milliseconds; -1: not set.
   std::vector<int> ran;
   for (size_t i = 0; i < kTimers; ++i) {
