@@ -81,10 +81,10 @@ std::string ServerSettings(const LocalPlatform& platform, absl::string_view list
 
 std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
                           absl::string_view containers_conf) {
-  std::string text =
-      absl::StrCat("server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
-                   "\nstate: ", Quoted(platform.agent_state()),
-                   "\njoin_token_file: ", Quoted(LocalPlatform::JoinToken(platform.agent_state())), "\n");
+  std::string text = absl::StrCat(
+      "server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
+      "\nstate: ", Quoted(platform.agent_state()),
+      "\njoin_token_file: ", Quoted(LocalPlatform::JoinToken(platform.agent_state())), "\n");
   if (!containers_conf.empty()) {
     absl::StrAppend(&text, "podman: {containers_conf: ", Quoted(containers_conf), "}\n");
   }

@@ -50,7 +50,10 @@ int main(int argc, char** argv) {
   berth::SetLogLevel(berth::LogLevel::kError);
   auto code = static_cast<int>(berth::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
   // Results that did not get out whole, to a full disk say, are a failure.
-  if (std::fflush(stdout) != 0 && code == 0)
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!written && code == 0) {
+    std::perror("error: standard output");
     code = static_cast<int>(berth::cli::ExitCode::kFailure);
+  }
   return code;
 }

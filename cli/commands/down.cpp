@@ -85,7 +85,8 @@ absl::StatusOr<ExitCode> RunDown(const DownOptions& options, Session* session) {
   BERTH_ASSIGN_OR_RETURN(const std::string edge, Stop(edge_daemon));
   BERTH_ASSIGN_OR_RETURN(const std::string agent, Stop(agent_daemon));
   BERTH_ASSIGN_OR_RETURN(const std::string server, Stop(server_daemon));
-  std::string text = absl::StrCat("edge    ", edge, "\nagent   ", agent, "\nserver  ", server, "\n");
+  std::string text =
+      absl::StrCat("edge    ", edge, "\nagent   ", agent, "\nserver  ", server, "\n");
   if (options.purge) {
     session->output().Say("removing instances");
     BERTH_RETURN_IF_ERROR(RemoveInstances(agent_daemon));

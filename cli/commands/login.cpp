@@ -80,15 +80,18 @@ absl::StatusOr<ExitCode> RunLogin(const LoginOptions& options, Session* session)
     return WithAction(bootstrap_token.status(),
                       "name the file bootstrap-token of the server's folder with --token-file");
   }
-  BERTH_ASSIGN_OR_RETURN(const SignedIn signed_in,
-                         SignIn(context.server, ca_pem, *bootstrap_token));
+  const absl::StatusOr<SignedIn> signed_in = SignIn(context.server, ca_pem, *bootstrap_token);
+  if (absl::IsPermissionDenied(signed_in.status())) {
+    return WithAction(signed_in.status(), "name that file with --token-file");
+  }
+  if (!signed_in.ok()) return signed_in.status();
   files.config.contexts[name] = context;
   files.config.current = name;
-  files.credentials[name] = signed_in.token;
+  files.credentials[name] = signed_in->token;
   BERTH_RETURN_IF_ERROR(SavePersonalFiles(ProcessEnvironment, files));
   session->output().Object(
-      "Login", {{"principal", signed_in.principal}, {"context", name}, {"server", context.server}},
-      absl::StrCat("You are ", signed_in.principal, " on ", context.server, " in the context ",
+      "Login", {{"principal", signed_in->principal}, {"context", name}, {"server", context.server}},
+      absl::StrCat("You are ", signed_in->principal, " on ", context.server, " in the context ",
                    name, ".\n"));
   return ExitCode::kSuccess;
 }

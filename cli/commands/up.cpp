@@ -26,6 +26,7 @@ namespace berth::cli {
 namespace {
 
 constexpr absl::Duration kServerStartMax = absl::Seconds(30);
+constexpr absl::Duration kJoinMax = absl::Seconds(30);
 constexpr absl::Duration kAgentStartMax = absl::Seconds(60);
 constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
 constexpr size_t kTokenBytesMax = 4096;
@@ -76,12 +77,12 @@ class Up {
         EnsureMayJoin(auth::v1::MACHINE_KIND_EDGE, "edge", platform_.edge_state()));
     BERTH_ASSIGN_OR_RETURN(const UpDaemon agent, Ensure(agent_daemon));
     BERTH_ASSIGN_OR_RETURN(const UpDaemon edge, Ensure(edge_daemon));
+    BERTH_RETURN_IF_ERROR(AwaitMember(edge_daemon, edge.process, platform_.edge_state()));
     BERTH_ASSIGN_OR_RETURN(const scheduler::v1::Host host, AwaitHost(agent_daemon, agent.process));
     Json result = {{"folder", platform_.folder}, {"server", ToJson(server)},
                    {"agent", ToJson(agent)},     {"edge", ToJson(edge)},
-                   {"address", address_},
-                   {"context", kLocalContext},   {"principal", principal_},
-                   {"host", cli::ToJson(host)}};
+                   {"address", address_},        {"context", kLocalContext},
+                   {"principal", principal_},    {"host", cli::ToJson(host)}};
     std::string text = absl::StrCat(
         Row("server", server, address_),
         Row("agent ", agent,
@@ -207,9 +208,7 @@ class Up {
     return SavePersonalFiles(ProcessEnvironment, files);
   }
 
-  std::shared_ptr<rpc::Channel> Connect() const {
-    return cli::Connect(address_, ca_pem_, token_);
-  }
+  std::shared_ptr<rpc::Channel> Connect() const { return cli::Connect(address_, ca_pem_, token_); }
 
   // Sees to it that the machine whose state is kept there can join, and answers its name. A member
   // keeps its name, whatever the machine is called now.
@@ -220,8 +219,7 @@ class Up {
     if (membership.ok()) {
       auth::v1::EnrolResponse member;
       if (!member.ParseFromString(*membership)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat(membership_file, " is not a membership"));
+        return absl::FailedPreconditionError(absl::StrCat(membership_file, " is not a membership"));
       }
       return member.machine().name();
     }
@@ -235,10 +233,9 @@ class Up {
     const auto response = Connect()->Call<auth::v1::CreateJoinTokenResponse>(request);
     if (absl::IsAlreadyExists(response.status())) {
       return WithAction(
-          absl::FailedPreconditionError(absl::StrCat("this machine is the ", what, " ",
-                                                     request.name(),
-                                                     " already, but its keys are gone from ",
-                                                     state)),
+          absl::FailedPreconditionError(
+              absl::StrCat("this machine is the ", what, " ", request.name(),
+                           " already, but its keys are gone from ", state)),
           absl::StrCat("restore that folder, or begin anew with `berth down --purge`"));
     }
     if (!response.ok()) return response.status();
@@ -246,10 +243,17 @@ class Up {
       return absl::FailedPreconditionError(
           absl::StrCat("cannot make the folder ", state, ": ", std::strerror(errno)));
     }
-    BERTH_RETURN_IF_ERROR(WriteFileAtomically(LocalPlatform::JoinToken(state),
-                                              absl::StrCat(response->join_token(), "\n"),
-                                              kSecretMode));
+    BERTH_RETURN_IF_ERROR(WriteFileAtomically(
+        LocalPlatform::JoinToken(state), absl::StrCat(response->join_token(), "\n"), kSecretMode));
     return request.name();
+  }
+
+  // Until then another `berth up` could not tell a machine that joins from one that lost its keys.
+  static absl::Status AwaitMember(const DaemonProcess& daemon, const RunningProcess& process,
+                                  const std::string& state) {
+    return Await(daemon, process, kJoinMax, [&state] {
+      return ReadFile(LocalPlatform::Membership(state), kMembershipBytesMax).status();
+    });
   }
 
   absl::StatusOr<scheduler::v1::Host> AwaitHost(const DaemonProcess& daemon,
