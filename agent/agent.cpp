@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -139,30 +140,72 @@ Executor* Agent::WorkerOf(const std::string& instance) const {
 
 void Agent::DesiredChanged(const WatchClient& client, const WatchClient::Update& update) {
   if (!update.revision.has_value()) return;
-  if (!update.keys.empty()) {
-    if (absl::Status status = with_.cache->Store(client); !status.ok()) {
-      // Not applied, so it is not reported as such; the next change tries again.
+  const WatchClient::Entries& entries = client.entries();
+  std::set<std::string> keys(update.keys.begin(), update.keys.end());
+  if (behind_) {
+    for (const auto& [key, value] : entries) keys.insert(key);
+    for (const auto& [instance, assignment] : desired_) keys.insert(kInstancePrefix + instance);
+  }
+  history_changed_ = history_changed_ || update.history_changed;
+  // A control plane that came back from a backup, or without its last moments, may still want what
+  // it does not know of: that runs on until the control plane says something of it.
+  WatchClient::Entries kept;
+  for (const auto& [instance, assignment] : desired_) {
+    const std::string key = kInstancePrefix + instance;
+    const bool missing = history_changed_ && keys.contains(key);
+    if (!entries.contains(key) && (missing || kept_.contains(instance))) {
+      kept[key] = assignment.SerializeAsString();
+    }
+  }
+  if (!keys.empty()) {
+    WatchClient::Entries stored = kept;
+    stored.insert(entries.begin(), entries.end());
+    if (absl::Status status = with_.cache->Store(WatchClient(stored, *update.revision));
+        !status.ok()) {
+      // Not applied, so it is not reported as such; the next message of the watch tries again.
       LogError("what is desired could not be stored", {{"why", status.message()}});
+      behind_ = true;
       return;
     }
   }
-  for (const std::string& key : update.keys) {
-    absl::string_view instance = key;
-    if (!absl::ConsumePrefix(&instance, kInstancePrefix)) continue;
-    const auto entry = client.entries().find(key);
-    Assignment assignment;
-    if (entry == client.entries().end()) {
-      desired_.erase(std::string(instance));
-    } else if (assignment.ParseFromString(entry->second)) {
-      desired_[std::string(instance)] = std::move(assignment);
-    } else {
-      LogError("an assignment cannot be read", {{"instance", instance}});
-    }
-  }
+  behind_ = false;
+  history_changed_ = false;
+  kept_.clear();
+  for (const auto& [key, value] : kept) kept_.insert(key.substr(sizeof(kInstancePrefix) - 1));
+  for (const std::string& key : keys) Desire(key, entries);
   desired_known_ = true;
   applied_ = *update.revision;
-  if (!update.keys.empty()) ReportSoon();
+  if (!keys.empty()) ReportSoon();
   Reconcile();
+}
+
+void Agent::Desire(const std::string& key, const WatchClient::Entries& entries) {
+  absl::string_view rest = key;
+  if (!absl::ConsumePrefix(&rest, kInstancePrefix)) return;
+  const std::string instance(rest);
+  const auto entry = entries.find(key);
+  Assignment assignment;
+  if (entry == entries.end()) {
+    if (!kept_.contains(instance)) {
+      desired_.erase(instance);
+    } else {
+      LogWarning("the control plane does not know of an instance, which runs on",
+                 {{"instance", instance}});
+    }
+    return;
+  }
+  if (!assignment.ParseFromString(entry->second)) {
+    LogError("an assignment cannot be read", {{"instance", instance}});
+    return;
+  }
+  desired_[instance] = std::move(assignment);
+  // Adopted before it was known what is checked of it.
+  const auto adopted = local_.find(instance);
+  if (adopted != local_.end() && adopted->second.health_unknown &&
+      !adopted->second.probe.has_value() &&
+      adopted->second.observed.phase == InstancePhase::kRunning) {
+    Running(instance);
+  }
 }
 
 void Agent::ListInstances() {
@@ -273,6 +316,7 @@ void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceH
     local.observed.phase = InstancePhase::kRunning;
     *local.report.mutable_start_time() = ToTimestamp(with_.clock->Now());
     Running(instance);
+    if (std::exchange(local.exit_told, false)) InspectExit(instance);
   } else if (absl::IsUnavailable(handle.status())) {
     // The runtime's or the registry's trouble, not the instance's: the same attempt, again.
     SetPhase(instance, scheduler::v1::PHASE_STARTING, std::string(handle.status().message()));
@@ -291,14 +335,18 @@ void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceH
 void Agent::Running(const std::string& instance) {
   Local& local = local_.at(instance);
   const auto assignment = desired_.find(instance);
-  std::optional<Check> check;
-  if (assignment != desired_.end()) check = ReadyCheckOf(assignment->second);
+  // What is checked of it is not known yet, or it is about to be destroyed.
+  if (assignment == desired_.end()) return;
+  const std::optional<Check> check = ReadyCheckOf(assignment->second);
   if (!check.has_value()) {
     local.health_unknown = false;
     SetPhase(instance, scheduler::v1::PHASE_READY, "");
     return;
   }
-  local.probe.emplace(PolicyOf(assignment->second), with_.clock->Monotonic());
+  ProbePolicy policy = PolicyOf(assignment->second);
+  // It was started long ago: it has as long as one that was ready and fails.
+  if (local.health_unknown) policy.start_max = policy.failures_needed * policy.interval;
+  local.probe.emplace(policy, with_.clock->Monotonic());
   if (!local.health_unknown) SetPhase(instance, scheduler::v1::PHASE_STARTING, "");
   ScheduleCheck(instance);
 }
@@ -420,8 +468,11 @@ void Agent::Begin(const DestroyInstance& action) {
 
 void Agent::InstanceExited(const std::string& instance) {
   const auto found = local_.find(instance);
-  // While an action is under way, its own end says what came of it.
-  if (found == local_.end() || found->second.observed.busy) return;
+  if (found == local_.end()) return;
+  if (found->second.observed.busy) {
+    found->second.exit_told = true;
+    return;
+  }
   if (found->second.observed.phase == InstancePhase::kRunning) InspectExit(instance);
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,8 +86,12 @@ class Agent {
     // Taken over from an earlier agent and not checked yet: nothing is said of its health until it
     // is known, so that adopting makes nobody believe that it became unready.
     bool health_unknown = false;
+    // It exited while an action was under way, perhaps the start whose end is not known yet.
+    bool exit_told = false;
   };
 
+  // Takes over what the entries say under the key.
+  void Desire(const std::string& key, const WatchClient::Entries& entries);
   void ListInstances();
   void Adopt(const std::vector<InstanceRecord>& records);
   void Reconcile();
@@ -112,8 +117,11 @@ class Agent {
 
   const Dependencies with_;
   std::map<std::string, scheduler::v1::Assignment> desired_;
-  bool desired_known_ = false;  // From the cache or the watch: nothing is destroyed before.
-  bool listed_ = false;         // Nothing is started before what runs is known.
+  bool desired_known_ = false;    // From the cache or the watch: nothing is destroyed before.
+  bool behind_ = false;           // Something desired could not be stored, so it is not applied.
+  bool history_changed_ = false;  // In what is not applied yet.
+  std::set<std::string> kept_;    // In desired_, although the control plane does not know of them.
+  bool listed_ = false;           // Nothing is started before what runs is known.
   watch::v1::Revision applied_;
   std::map<std::string, Local> local_;
   scheduler::v1::HostFacts facts_;
