@@ -1,6 +1,7 @@
 #!/bin/bash
 # From a fresh Debian 12 to a served application: installs what is needed, builds Berth, starts it,
-# builds the hello example's image, deploys it and asks for its page through the edge. Run again, it does again what
+# builds the hello example's image, deploys it and asks for its page through the edge. Run again,
+# it does again what
 # is missing. `--down` removes every trace.
 #
 # Usage: bash k8s-free-deploy/quickstart.sh [--down]

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/notification.h"
 #include "agent/runtime/driver.h"
 #include "common/executor/thread_executor.h"
 #include "common/sync/mutex.h"
+#include "common/sync/notification.h"
 #include "common/testing/printers.h"
 
 namespace berth::testing {
@@ -85,7 +85,7 @@ class ExitListener {
   static constexpr absl::Duration kWaitMax = absl::Seconds(30);
 
   std::stop_source stop_;
-  absl::Notification watching_;
+  Notification watching_;
   Mutex mutex_;
   std::vector<InstanceExit> exits_ ABSL_GUARDED_BY(mutex_);
   absl::Status result_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("WatchExits did not return");
@@ -243,8 +243,8 @@ inline void CheckDriverContract(DriverUnderTest& under_test) {
   SECTION("whoever follows a log can stop at once") {
     const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {"one"}));
     std::stop_source stop;
-    absl::Notification first_line;
-    absl::Notification returned;
+    Notification first_line;
+    Notification returned;
     absl::Status status = absl::UnknownError("not yet");
     ThreadExecutor thread("follow");
     thread.Post([&] {

@@ -3,9 +3,9 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "common/executor/manual_executor.h"
 #include "common/executor/thread_executor.h"
+#include "common/sync/notification.h"
 
 namespace berth {
 namespace {
@@ -22,8 +22,8 @@ TEST_CASE("a manual executor runs timers at their own time", "[executor]") {
     executor.PostAfter(absl::Milliseconds(500), note);
   });
   executor.Advance(absl::Seconds(3));
-  CHECK(ran == std::vector<absl::Duration>{absl::Seconds(1), absl::Milliseconds(1500),
-                                           absl::Seconds(2)});
+  CHECK(ran ==
+        std::vector<absl::Duration>{absl::Seconds(1), absl::Milliseconds(1500), absl::Seconds(2)});
   CHECK(clock.Now() - start == absl::Seconds(3));
 }
 
@@ -31,7 +31,7 @@ TEST_CASE("a thread executor never runs two steps at once", "[executor]") {
   std::atomic<int> inside = 0;
   std::atomic<int> overlaps = 0;
   int ran = 0;  // Written by steps only: a race here is what the sanitizer would report.
-  absl::Notification done;
+  Notification done;
   ThreadExecutor executor("storm");
   constexpr int kThreads = 4;
   constexpr int kSteps = 500;
@@ -54,7 +54,7 @@ TEST_CASE("a thread executor never runs two steps at once", "[executor]") {
 
 TEST_CASE("a thread executor runs a timer after an earlier one that was posted later",
           "[executor]") {
-  absl::Notification done;
+  Notification done;
   std::vector<int> order;
   ThreadExecutor executor("timers");
   executor.PostAfter(absl::Milliseconds(30), [&] {

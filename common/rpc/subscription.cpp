@@ -73,7 +73,9 @@ void Subscription::Ended(const absl::Status& status) {
   if (disconnected_ != nullptr) disconnected_(status);
   // Once per outage: the next message resets the count.
   if (failures_++ == 0) {
-    LogInfo("a watch ended and is tried again", {{"watch", name_}, {"code", absl::StatusCodeToString(status.code())}, {"why", status.message()}});
+    LogInfo("a watch ended and is tried again", {{"watch", name_},
+                                                 {"code", absl::StatusCodeToString(status.code())},
+                                                 {"why", status.message()}});
   }
   const absl::Duration ceiling =
       std::min(kRetryDelayMax, kRetryDelayMin * (1 << std::min(failures_, 10)));

@@ -19,7 +19,9 @@ constexpr char kSnapshot[] =
 TEST_CASE("a watch client refuses what would lose or repeat a change", "[watch]") {
   WatchClient client;
   REQUIRE(client.Receive(Message(kSnapshot)).ok());
-  auto code = [&](const std::string& text) { return client.Receive(Message(text)).status().code(); };
+  auto code = [&](const std::string& text) {
+    return client.Receive(Message(text)).status().code();
+  };
   SECTION("a gap") {
     CHECK(code("deltas { from: 6 to { position: 7 } }") == absl::StatusCode::kDataLoss);
   }
@@ -46,8 +48,10 @@ TEST_CASE("a watch client refuses what would lose or repeat a change", "[watch]"
 TEST_CASE("a snapshot replaces the entries only once it is complete", "[watch]") {
   WatchClient client;
   REQUIRE(client.Receive(Message(kSnapshot)).ok());
-  REQUIRE(client.Receive(Message("begin { history_changed: true }"
-                                 "chunk { entries { key: 'b' value: '2' } }")).ok());
+  REQUIRE(client
+              .Receive(Message("begin { history_changed: true }"
+                               "chunk { entries { key: 'b' value: '2' } }"))
+              .ok());
   CHECK(client.entries() == WatchClient::Entries{{"a", "1"}});
   SECTION("complete") {
     const auto update = client.Receive(Message("synced { revision { position: 2 } }"));

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "common/clock/system_clock.h"
 #include "common/crypto/key_ring.h"
 #include "common/crypto/machine_identity.h"
@@ -22,6 +21,7 @@
 #include "common/rpc/server.h"
 #include "common/settings/settings.h"
 #include "common/status/status_macros.h"
+#include "common/sync/notification.h"
 #include "services/auth/service.h"
 #include "services/config/service.h"
 #include "services/edge_router/service.h"
@@ -50,7 +50,7 @@ absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
 // Waits until a service that starts on its executor says that it serves.
 template <typename Service>
 absl::Status StartAndWait(Service* service) {
-  absl::Notification done;
+  Notification done;
   absl::Status result;
   service->Start([&](absl::Status status) {
     result = std::move(status);
