@@ -14,6 +14,11 @@ class Notification {
     notified_ = true;
   }
 
+  bool HasBeenNotified() const {
+    MutexLock lock(&mutex_);
+    return notified_;
+  }
+
   void WaitForNotification() { WaitForNotificationWithTimeout(absl::InfiniteDuration()); }
 
   // Whether it happened within `timeout`.
@@ -24,7 +29,7 @@ class Notification {
   }
 
  private:
-  Mutex mutex_;
+  mutable Mutex mutex_;
   bool notified_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
