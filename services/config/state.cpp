@@ -286,8 +286,10 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kRolloutFailed:
       keys->insert({kEnvironmentsTopic, ToString(event.rollout_failed().environment())});
       return;
-    case Event::kEnvironmentCreated:
     case Event::kReleaseCreated:
+      keys->insert({kEnvironmentsTopic, ToString(event.release_created().environment())});
+      return;
+    case Event::kEnvironmentCreated:
     case Event::EVENT_NOT_SET:
       return;
   }
@@ -295,7 +297,10 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
 
 std::optional<std::string> State::View(const TopicKey& key) const {
   const auto found = environments_.find(key.second);
-  if (key.first != kEnvironmentsTopic || found == environments_.end()) return std::nullopt;
+  if (key.first != kEnvironmentsTopic || found == environments_.end() ||
+      found->second.promotion == 0) {
+    return std::nullopt;
+  }
   return ToProto(found->second).SerializeAsString();
 }
 
