@@ -46,6 +46,11 @@ bool IsIpAddress(const std::string& address) {
          inet_pton(AF_INET6, address.c_str(), parsed) == 1;
 }
 
+// Refusals of nobody in particular are not written down: anyone could fill the disk with them.
+Recorded RecordedOf(const rpc::Call& call) {
+  return call.caller.principal.empty() ? Recorded::kOnChange : Recorded::kAlways;
+}
+
 }  // namespace
 
 Service::Service(Dependencies dependencies)
@@ -77,7 +82,7 @@ void Service::AddHandlers() {
       [this](const rpc::Call& call, const v1::LoginRequest& request, auto reply) {
         const std::string secret = DeriveSecret(call.origin);
         state_.Execute<v1::LoginResponse>(
-            call.origin, Recorded::kAlways,
+            call.origin, RecordedOf(call),
             [request, hash = rpc::TokenHash(secret)](const State& state,
                                                      const DecisionContext& context) {
               return state.Decide(request, hash, context);
@@ -117,7 +122,7 @@ void Service::AddHandlers() {
   dispatcher_.Unary<v1::EnrolRequest, v1::EnrolResponse>(
       [this](const rpc::Call& call, const v1::EnrolRequest& request, auto reply) {
         state_.Execute<v1::EnrolResponse>(
-            call.origin, Recorded::kAlways,
+            call.origin, RecordedOf(call),
             [request, key = call.caller.identity_key](const State& state,
                                                       const DecisionContext& context) {
               return state.Decide(request, key, context);
