@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace berth::cli {
 namespace {
@@ -99,7 +100,7 @@ std::string UrlEscape(absl::string_view text) {
     if (absl::ascii_isalnum(byte) || absl::StrContains("-._~", c)) {
       escaped.push_back(c);
     } else {
-      absl::StrAppend(&escaped, "%", absl::Hex(byte, absl::kZeroPad2));
+      absl::StrAppendFormat(&escaped, "%%%02X", byte);
     }
   }
   return escaped;

@@ -19,6 +19,8 @@ constexpr char kManifestTypes[] =
     "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.docker.distribution.manifest.v2+json";
+constexpr char kPrivateAction[] =
+    "check its name; a private image can be pulled with podman and tagged localhost/NAME";
 constexpr char kDigestHeader[] = "docker-content-digest";
 
 absl::StatusOr<std::string> LocalDigest(const std::string& reference) {
@@ -61,8 +63,9 @@ absl::StatusOr<std::string> FetchToken(const BearerChallenge& challenge) {
       return document[name].get<std::string>();
     }
   }
-  return absl::PermissionDeniedError(
-      absl::StrCat(challenge.realm, " gives out no token (HTTP ", response->code, ")"));
+  return WithAction(absl::PermissionDeniedError(absl::StrCat(
+                        challenge.realm, " gives out no token (HTTP ", response->code, ")")),
+                    kPrivateAction);
 }
 
 absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
@@ -84,8 +87,7 @@ absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
     return WithAction(
         absl::PermissionDeniedError(absl::StrCat(image.registry, " has no public image ",
                                                  image.repository, ":", image.tag)),
-        "check its name; a private image can be pulled with podman and tagged "
-        "localhost/NAME");
+        kPrivateAction);
   }
   if (response->code == 404) {
     return WithAction(absl::NotFoundError(absl::StrCat(image.registry, " has no image ",
