@@ -13,9 +13,11 @@ namespace berth::scheduler {
 // The scheduler's end of one agent's stream.
 class Relay::Link : public rpc::Conversation {
  public:
-  Link(Relay* relay, std::string host, std::weak_ptr<rpc::Stream> stream)
-      : relay_(relay), host_(std::move(host)), stream_(std::move(stream)) {}
-  ~Link() override { relay_->Disconnected(host_); }
+  Link(Relay* relay, std::string host, uint64_t number, std::weak_ptr<rpc::Stream> stream)
+      : relay_(relay), host_(std::move(host)), number_(number), stream_(std::move(stream)) {}
+  ~Link() override { relay_->Disconnected(host_, number_); }
+
+  uint64_t number() const { return number_; }
 
   void Send(const v1::RelayDown& message) {
     {
@@ -49,16 +51,18 @@ class Relay::Link : public rpc::Conversation {
  private:
   Relay* const relay_;
   const std::string host_;
+  const uint64_t number_;
   const std::weak_ptr<rpc::Stream> stream_;
   Mutex mutex_;
   std::deque<std::shared_ptr<const std::string>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 void Relay::Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream) {
-  auto link = std::make_shared<Link>(this, host, stream);
+  std::shared_ptr<Link> link;
   std::shared_ptr<Link> older;
   {
     MutexLock lock(&mutex_);
+    link = std::make_shared<Link>(this, host, ++links_opened_, stream);
     std::weak_ptr<Link>& current = links_[host];
     older = current.lock();
     current = link;
@@ -81,7 +85,8 @@ absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::Open
                         reason::kHostUnreachable);
     }
     message.set_session(++sessions_opened_);
-    sessions_[message.session()] = {host, std::make_shared<Session>(std::move(session))};
+    sessions_[message.session()] = {host, link->number(),
+                                    std::make_shared<Session>(std::move(session))};
   }
   *message.mutable_open_logs() = request;
   link->Send(message);
@@ -125,16 +130,17 @@ void Relay::Receive(const std::string& host, const v1::RelayUp& message) {
   }
 }
 
-void Relay::Disconnected(const std::string& host) {
+void Relay::Disconnected(const std::string& host, uint64_t link) {
   std::vector<std::shared_ptr<Session>> cut_off;
   {
     MutexLock lock(&mutex_);
-    const auto current = links_.find(host);
-    // A newer stream of the host serves the sessions that were opened on it.
-    if (current == links_.end() || !current->second.expired()) return;
-    links_.erase(current);
+    if (const auto current = links_.find(host);
+        current != links_.end() && current->second.expired()) {
+      links_.erase(current);
+    }
     for (auto open = sessions_.begin(); open != sessions_.end();) {
-      if (open->second.host != host) {
+      // A newer stream of the host serves the sessions that were opened on it.
+      if (open->second.link != link) {
         ++open;
         continue;
       }
@@ -184,22 +190,30 @@ WatchFrame LogsConversation::Next() {
   if (lines_.empty()) return {};
   WatchFrame frame = {std::move(lines_.front())};
   lines_.pop_front();
+  bytes_waiting_ -= frame.front()->size();
   return frame;
 }
 
 void LogsConversation::Push(const v1::LogsResponse& line) {
   const std::shared_ptr<rpc::Stream> stream = stream_.lock();
   if (stream == nullptr) return;
+  bool cut_off = false;
   {
     MutexLock lock(&mutex_);
-    if (lines_.size() >= Relay::kLinesWaitingMax) {
-      stream->End(absl::ResourceExhaustedError(
-          "the output is read more slowly than it is written; ask for less of it"));
-      return;
+    if (cut_off_) return;
+    cut_off_ = cut_off = bytes_waiting_ >= Relay::kBytesWaitingMax;
+    if (!cut_off) {
+      lines_.push_back(std::make_shared<const std::string>(line.SerializeAsString()));
+      bytes_waiting_ += lines_.back()->size();
     }
-    lines_.push_back(std::make_shared<const std::string>(line.SerializeAsString()));
   }
-  stream->Wake();
+  // Neither is called with the lock held: the stream may come straight back for the next line.
+  if (!cut_off) {
+    stream->Wake();
+  } else {
+    stream->End(absl::ResourceExhaustedError(
+        "the output is read more slowly than it is written; ask for less of it"));
+  }
 }
 
 void LogsConversation::Finished(absl::Status status) {

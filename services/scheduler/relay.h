@@ -26,8 +26,8 @@ class Relay {
     std::function<void(absl::Status)> ended;
   };
 
-  // Lines that wait for a reader; one who falls behind by more is cut off.
-  static constexpr size_t kLinesWaitingMax = 50'000;
+  // What may wait for a reader; one who falls behind by more is cut off.
+  static constexpr size_t kBytesWaitingMax = size_t{16} << 20;
 
   // Takes a host's stream; an older one of the same host is ended.
   void Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream);
@@ -44,15 +44,17 @@ class Relay {
   class Link;
 
   void Receive(const std::string& host, const v1::RelayUp& message);
-  void Disconnected(const std::string& host);
+  void Disconnected(const std::string& host, uint64_t link);
 
   struct Open {
     std::string host;
+    uint64_t link;  // The stream that it was opened on.
     std::shared_ptr<Session> session;
   };
 
   Mutex mutex_;
   std::map<std::string, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
+  uint64_t links_opened_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<uint64_t, Open> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t sessions_opened_ ABSL_GUARDED_BY(mutex_) = 0;
 };
@@ -80,6 +82,8 @@ class LogsConversation : public rpc::Conversation {
   const std::weak_ptr<rpc::Stream> stream_;
   Mutex mutex_;
   std::deque<std::shared_ptr<const std::string>> lines_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_waiting_ ABSL_GUARDED_BY(mutex_) = 0;  // Of lines_.
+  bool cut_off_ ABSL_GUARDED_BY(mutex_) = false;      // A line was left out: none may follow.
   std::vector<uint64_t> sessions_ ABSL_GUARDED_BY(mutex_);
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   int open_ ABSL_GUARDED_BY(mutex_) = 1;  // The caller's hold, until AllAdded.
