@@ -276,6 +276,8 @@ void Agent::Reconcile() {
       local.report.set_instance(instance);
       local.report.set_attempt(assignment.attempt());
     }
+    // Also of one that was taken over and never checked: there is nothing left to find out.
+    local.health_unknown = false;
     SetPhase(instance, scheduler::v1::PHASE_STOPPED, "");
   }
 }
