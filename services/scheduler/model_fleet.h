@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "berth/edge_router/v1/edge_router.pb.h"
 #include "common/ids/names.h"
 #include "common/ids/sequential_id_source.h"
 #include "common/testing/scenario.h"
@@ -35,7 +36,7 @@ inline std::string ReadTopic(const TopicKey& key, const std::string& value) {
   if (absl::StartsWith(key.first, "environment/")) {
     return key.second == "rollout" ? text(v1::Rollout()) : text(v1::Instance());
   }
-  return absl::StrCat("bytes ", value.size());
+  return text(v1::Endpoint());
 }
 
 // How the instances of an image go.
@@ -87,7 +88,7 @@ class Fleet {
     machine.set_org("acme");
     machine.set_status(auth::v1::MACHINE_STATUS_ACTIVE);
     machine.set_prefix(absl::StrCat("\xfd", std::string(6, '\0'), std::string(1, ++prefixes_)));
-    ImportHost(name, machine.SerializeAsString());
+    ImportMachine(absl::StrCat("host/", name), machine.SerializeAsString());
     ReportOf(name);
     Settle();
   }
@@ -95,7 +96,7 @@ class Fleet {
   // Auth says that the host is no member any more; its machine is switched off.
   void RemoveHost(const std::string& name) {
     agents_.erase(name);
-    ImportHost(name, std::nullopt);
+    ImportMachine(absl::StrCat("host/", name), std::nullopt);
     Settle();
   }
 
@@ -107,6 +108,38 @@ class Fleet {
   }
 
   void ReturnHost(const std::string& name) { agents_.at(name).connected = true; }
+
+  // An edge that auth knows. It reports with every step while it is connected, and sends
+  // connections to what it has heard of; the test says what it reaches and what is open.
+  struct Edge {
+    bool connected = true;
+    std::set<std::string> not_reached;
+    std::map<std::string, uint32_t> connections;  // By instance.
+  };
+  Edge& AddEdge(const std::string& name) {
+    ImportMachine(absl::StrCat("edge/", name), "an edge");
+    return edges_[name];
+  }
+  void RemoveEdge(const std::string& name) {
+    edges_.erase(name);
+    edge_reports_.erase(name);
+    ImportMachine(absl::StrCat("edge/", name), std::nullopt);
+    Settle();
+  }
+
+  // What the edge-router says of the routes of the newest promotion; empty: they are open.
+  void AnswerRoutes(const std::map<std::string, std::string>& refused = {},
+                    const std::string& app = "notes") {
+    edge_router::v1::EnvironmentRoutes routes;
+    *routes.mutable_environment() = Name(app);
+    routes.set_promotion(wanted_.at(app).environment.promotion());
+    for (const auto& [route, why] : refused) (*routes.mutable_refused())[route] = why;
+    scheduler::Import import;
+    import.source = State::kEdgeRouterSource;
+    import.revision.set_position(++imports_);
+    import.changes[ToString(Name(app))] = routes.SerializeAsString();
+    Happen(state().Decide(import, Context()));
+  }
 
   void Behave(const std::string& image, Behaviour behaviour) { behaviours_[image] = behaviour; }
 
@@ -137,6 +170,10 @@ class Fleet {
         Act(name);
         ReportOf(name);
       }
+    }
+    Settle();
+    for (const auto& [name, edge] : edges_) {
+      if (edge.connected) ReportOfEdge(name);
     }
     Settle();
     TellConfig();
@@ -308,11 +345,11 @@ class Fleet {
     }
   }
 
-  void ImportHost(const std::string& name, std::optional<std::string> machine) {
+  void ImportMachine(const std::string& key, std::optional<std::string> machine) {
     scheduler::Import import;
     import.source = State::kAuthSource;
     import.revision.set_position(++imports_);
-    import.changes[absl::StrCat("host/", name)] = std::move(machine);
+    import.changes[key] = std::move(machine);
     Happen(state().Decide(import, Context()));
   }
 
@@ -373,6 +410,18 @@ class Fleet {
     Happen(state().Decide(request, name, Context()));
   }
 
+  void ReportOfEdge(const std::string& name) {
+    const Edge& edge = edges_.at(name);
+    v1::ReportEdgeRequest& report = edge_reports_[name];
+    report.Clear();
+    report.mutable_applied()->set_position(scenario_.history().size());
+    for (const std::string& instance : edge.not_reached) report.add_not_reached(instance);
+    for (const auto& [instance, open] : edge.connections) {
+      (*report.mutable_connections())[instance] = open;
+    }
+    Happen(state().MarkFences(edge_reports_));
+  }
+
   // As config::State takes ReportRollout.
   void TellConfig() {
     for (auto& [app, wanted] : wanted_) {
@@ -407,6 +456,8 @@ class Fleet {
   SequentialIdSource ids_;
   berth::testing::Scenario<State> scenario_;
   std::map<std::string, Agent> agents_;
+  std::map<std::string, Edge> edges_;
+  EdgeReports edge_reports_;
   std::map<std::string, Wanted> wanted_;  // By app.
   std::map<std::string, Behaviour> behaviours_;
   uint64_t imports_ = 0;

@@ -35,6 +35,12 @@ absl::Duration RestartDelay(int failures_in_row) {
   return std::min(kRestartDelayMax, kRestartDelayMin * (1 << std::min(failures_in_row - 1, 10)));
 }
 
+// Whether an edge may have sent it a connection that is open still. One edge is enough: that others
+// have not acknowledged it says nothing.
+bool MayHaveConnections(const Instance& instance) {
+  return instance.ready_position > 0 && instance.observed.phase() != v1::PHASE_FAILED;
+}
+
 bool MayRestart(const Instance& instance) {
   return instance.observed.phase() == v1::PHASE_FAILED &&
          instance.assignment.intent() == v1::INTENT_RUN && !instance.draining &&
@@ -202,7 +208,7 @@ class Round {
         continue;
       }
       // A drained instance is idle by every edge's word, never to be reached, or out of time.
-      if (instance.idle || state_.edges().empty() || !instance.serving ||
+      if (instance.idle || state_.edges().empty() || !MayHaveConnections(instance) ||
           context_.now >= instance.drain_deadline) {
         Stop(id, instance);
       }
@@ -300,11 +306,10 @@ class Round {
       const size_t missing = wanted - replicas.current.size();
       // With nothing old to keep, there is nothing to be careful about.
       const size_t place = replicas.old.empty() ? missing : std::min(room, missing);
-      // Retiring waits for a placement, unless it has to make the room for it.
-      if (place > 0) {
-        if (Place(type, process->second, retiring)) return;
-        makes_room = true;
-      }
+      // Retiring waits for a placement, unless it has to make the room for it: on a host, or in the
+      // surge, which replicas of a release that never became ready may have taken whole.
+      if (place > 0 && Place(type, process->second, retiring)) return;
+      makes_room = true;
     }
     for (const auto* old : replicas.old) {
       if (!IsHealthy(old->second)) {

@@ -369,6 +369,24 @@ TEST_CASE("a rollout that overtakes another one replaces what both left",
   CHECK(fleet.Ids().size() == 3);
 }
 
+TEST_CASE("a good release does not wait for one that took the surge and never became ready",
+          "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(2);
+  fleet.Behave(kSecond, Behaviour::kStartsForEver);
+  fleet.Promote(Fleet::Release(kSecond, 2));
+  for (int i = 0; i < 5; ++i) fleet.Step();
+  REQUIRE(fleet.Running() == 3);
+  fleet.Promote(Fleet::Release("registry.example/notes@sha256:3", 2));
+  // As many rounds as a rollout takes, and no time.
+  for (int i = 0; i < 50; ++i) {
+    fleet.Step();
+    REQUIRE(fleet.Serving() >= 2);
+    REQUIRE(fleet.Running() <= 3);
+  }
+  CHECK(fleet.CurrentRelease() == 3);
+  CHECK(fleet.RolloutFailures().empty());
+}
+
 // Everything that may happen, in an order that a seed decides. Fleet and Scenario check after every
 // event: memory is never promised twice, addresses are unique, topics by changes and by snapshots
 // agree. In the end, with all hosts back, every environment comes to rest.

@@ -368,6 +368,7 @@ void State::Apply(const Event& event) {
       instance.assignment.set_attempt(event.attempt_started().attempt());
       instance.observed.Clear();
       instance.ready_since.reset();
+      instance.ready_position = 0;
       instance.serving = false;
       return;
     }
