@@ -40,6 +40,10 @@ absl::StatusOr<ManifestFile> ReadManifest(const std::string& path) {
   if (absl::IsNotFound(yaml.status())) {
     return WithAction(yaml.status(), "name a folder with a berth.yaml, or write one");
   }
+  // Too large, or not a file: what is wrong is the manifest.
+  if (absl::IsFailedPrecondition(yaml.status())) {
+    return absl::InvalidArgumentError(yaml.status().message());
+  }
   if (!yaml.ok()) return yaml.status();
   file.yaml = *yaml;
   BERTH_ASSIGN_OR_RETURN(file.manifest, ParseManifest(file.yaml, file.path));
