@@ -45,8 +45,8 @@ Finished Deploy(const HelloManifest& manifest) {
 TEST_CASE("a release that ends at once is taken back, with its exit code and last words") {
   Serve("ends");
   const ContainerStarts before = Shared().StartsOf("ends");
-  const Finished failed = Deploy(
-      {.app = "ends", .version = "2", .more = "command: [/hello, --exit, \"3\"]\n"});
+  const Finished failed =
+      Deploy({.app = "ends", .version = "2", .more = "command: [/hello, --exit, \"3\"]\n"});
   CHECK(failed.exit_code == kRolloutFailed);
   CHECK(failed.out == "");
   CHECK_THAT(failed.err, Contains("exited with 3"));
@@ -64,8 +64,7 @@ TEST_CASE("a release that never becomes ready is taken back at its deadline") {
   std::string yaml = manifest.ToYaml();
   const std::string healthz = "/healthz";
   yaml.replace(yaml.find(healthz), healthz.size(), "/nothing-here");
-  const Finished failed =
-      Shared().Berth({"deploy", Shared().WriteManifest("unready", yaml)});
+  const Finished failed = Shared().Berth({"deploy", Shared().WriteManifest("unready", yaml)});
   CHECK(failed.exit_code == kRolloutFailed);
   CHECK_THAT(failed.err, Contains("deadline"));
   CHECK_THAT(failed.err, Contains("404"));
@@ -98,9 +97,10 @@ TEST_CASE("a process larger than every host fails at once, with the numbers") {
 }
 
 TEST_CASE("a wrong manifest is refused with the place and the nearest name") {
-  const std::string folder = Shared().WriteManifest(
-      "wrong", "schema: berth/v1\napp: wrong\nimage: localhost/hello\n"
-               "processes:\n  web:\n    replica: 2\n");
+  const std::string folder =
+      Shared().WriteManifest("wrong",
+                             "schema: berth/v1\napp: wrong\nimage: localhost/hello\n"
+                             "processes:\n  web:\n    replica: 2\n");
   const Finished refused = Shared().Berth({"deploy", folder});
   CHECK(refused.exit_code == kInvalid);
   CHECK_THAT(refused.err, Contains(folder + "/berth.yaml:6:5"));

@@ -64,8 +64,8 @@ void SurvivesKillsOf(const std::string& daemon) {
     const std::string folder = platform.WriteManifest(
         "hello", HelloManifest{.replicas = replicas, .version = version}.ToYaml());
     Program deploy = platform.StartBerth({"deploy", folder, "-o", "json"});
-    Program acknowledged = platform.StartBerth({"scale", "web=3", "--app", "hello", "--no-wait",
-                                                "-o", "json"});
+    Program acknowledged =
+        platform.StartBerth({"scale", "web=3", "--app", "hello", "--no-wait", "-o", "json"});
     const absl::Duration moment =
         absl::Milliseconds(static_cast<int>(random() % kMomentMillisecondsMax));
     (void)testing::Eventually(moment, [&] { return deploy.HasEnded(); });
