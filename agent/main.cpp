@@ -210,10 +210,12 @@ absl::Status Run(const AgentSettings& settings) {
 // Removes every instance of this host, the network and the Podman service: for a host that leaves.
 absl::Status Purge(const AgentSettings& settings) {
   const SystemClock clock;
-  BERTH_ASSIGN_OR_RETURN(const std::string stored,
-                         ReadFile(settings.state + "/member", kMemberSizeMax));
+  const absl::StatusOr<std::string> stored = ReadFile(settings.state + "/member", kMemberSizeMax);
+  // It never joined, so it made nothing.
+  if (absl::IsNotFound(stored.status())) return absl::OkStatus();
+  if (!stored.ok()) return stored.status();
   auth::v1::EnrolResponse member;
-  if (!member.ParseFromString(stored)) {
+  if (!member.ParseFromString(*stored)) {
     return absl::DataLossError(absl::StrCat(settings.state, "/member cannot be read"));
   }
   PodmanDriver driver(settings.podman, member.machine().name(), &clock);
