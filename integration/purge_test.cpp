@@ -1,10 +1,14 @@
 // Whoever tries Berth gets the machine back as it was.
 
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "common/net/socket_address.h"
+#include "common/net/unique_fd.h"
 #include "integration/harness/hello_manifest.h"
 #include "integration/harness/platform.h"
 #include "integration/harness/serving.h"
@@ -44,6 +48,18 @@ TEST_CASE("a purge leaves nothing of a platform whose daemons were killed") {
   platform.BerthJson({"deploy", platform.WriteManifest("hello", HelloManifest().ToYaml())});
   platform.Kill("server");
   platform.Kill("agent");
+  PurgeLeavesNothing(&platform, networks);
+}
+
+TEST_CASE("a purge leaves nothing of a platform that never came up") {
+  Platform platform;
+  const std::string networks = Networks();
+  // Somebody else has the server's port.
+  const SocketAddress taken = *SocketAddress::Parse("127.0.0.1:7443");
+  const UniqueFd other(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  REQUIRE(bind(other.get(), taken.sockaddr(), taken.sockaddr_size()) == 0);
+  REQUIRE(listen(other.get(), 1) == 0);
+  CHECK_THROWS_WITH(platform.Up(), Catch::Contains("7443"));
   PurgeLeavesNothing(&platform, networks);
 }
 
