@@ -48,7 +48,7 @@ probe_podman() {
     return 0
   fi
   echo "$output"
-  if ! grep -Eq 'setrlimit|hybrid mode|cgroups|cni|CNI|netavark|network' <<<"$output"; then
+  if ! grep -Eq 'rlimit|cgroup|cni|CNI|netavark|network' <<<"$output"; then
     return 1
   fi
   conf=$state/containers.conf
