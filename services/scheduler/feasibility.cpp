@@ -43,13 +43,6 @@ std::optional<std::string> WhyInfeasible(const std::string& name, const Host& ho
     const auto& [label, value] = *placement.require().begin();
     return absl::StrCat(name, " has no label ", label, "=", value);
   }
-  if (demand.image_is_local) {
-    const std::string digest = demand.image.substr(demand.image.find('@') + 1);
-    const auto& images = host.facts.local_images();
-    if (std::find(images.begin(), images.end(), digest) == images.end()) {
-      return absl::StrCat(name, " does not have the local image ", demand.image);
-    }
-  }
   const types::v1::Resources& needed = demand.process->resources();
   const types::v1::Resources& capacity = host.facts.capacity();
   const uint64_t memory_left = Left(capacity.memory_bytes(), host.promised.memory_bytes());
@@ -63,6 +56,14 @@ std::optional<std::string> WhyInfeasible(const std::string& name, const Host& ho
   if (needed.cpu_milli() > cpu_left) {
     return absl::StrCat(name, " has ", cpu_left, " milli-CPU left to promise, ", needed.cpu_milli(),
                         " are needed");
+  }
+  // Last: alone among these, it may mend itself.
+  if (demand.image_is_local) {
+    const std::string digest = demand.image.substr(demand.image.find('@') + 1);
+    const auto& images = host.facts.local_images();
+    if (std::find(images.begin(), images.end(), digest) == images.end()) {
+      return absl::StrCat(name, " does not have the local image ", demand.image);
+    }
   }
   return std::nullopt;
 }

@@ -354,14 +354,19 @@ class Round {
   // retiring an old replica may make room first.
   bool Place(const std::string& type, const Process& process, Retiring retiring) {
     const Demand demand{name_.org(), &process, release_.image(), release_.image_is_local()};
+    Demand besides_image = demand;
+    besides_image.image_is_local = false;
     std::optional<Score> best;
     std::string reasons;
     bool may_change = state_.hosts().empty();
+    bool may_report_image = false;
     for (const auto& [name, host] : state_.hosts()) {
       if (const std::optional<std::string> why = WhyInfeasible(name, host, demand)) {
         absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", *why);
         may_change = may_change || host.presence == v1::HOST_PRESENCE_UNSPECIFIED ||
                      host.presence == v1::HOST_PRESENCE_STALE;
+        may_report_image =
+            may_report_image || !WhyInfeasible(name, host, besides_image).has_value();
         continue;
       }
       Score score = ScoreHost(name, host, environment_, type);
@@ -378,8 +383,8 @@ class Round {
         refused->set_process_type(type);
         refused->set_reason(reason);
       }
-      // A host reports a fresh local image by and by.
-      may_change = may_change || (release_.image_is_local() &&
+      // A host that lacks nothing else reports a fresh local image by and by.
+      may_change = may_change || (may_report_image &&
                                   context_.now < environment_.rollout.start_time + kImageReportMax);
       // Waiting helps only where a host may still say something else, or room is being freed.
       may_change = may_change || retiring == Retiring::kLater || IsRoomBeingFreed();

@@ -295,11 +295,29 @@ TEST_CASE("a release that no host has room for fails at once, with the numbers",
           "[scheduler][reconcile]") {
   Fleet fleet;
   fleet.AddHost("alpha", 100 * kMiB);
-  fleet.Promote(Fleet::Release(kFirst, 1, Fleet::Process(101 * kMiB)));
+  // Also of an image that no host has reported yet: it would not help.
+  config::v1::Release release = Fleet::Release(kFirst, 1, Fleet::Process(101 * kMiB));
+  release.set_image_is_local(GENERATE(false, true));
+  fleet.Promote(release);
   fleet.Settle();
   REQUIRE(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_FAILED);
   CHECK_THAT(fleet.RolloutOf().reason,
              Contains("100 MiB of memory left") && Contains("101 MiB are needed"));
+}
+
+TEST_CASE("a release of a local image waits a while for a host to report it",
+          "[scheduler][reconcile]") {
+  Fleet fleet;
+  fleet.AddHost("alpha", 1000 * kMiB);
+  config::v1::Release release = Fleet::Release(kFirst, 1);
+  release.set_image_is_local(true);
+  fleet.Promote(release);
+  fleet.Settle();
+  CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_RUNNING);
+  fleet.Pass(absl::Seconds(16));
+  fleet.Settle();
+  REQUIRE(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_FAILED);
+  CHECK_THAT(fleet.RolloutOf().reason, Contains("does not have the local image"));
 }
 
 TEST_CASE("two process types that are placed together share the room there is",
