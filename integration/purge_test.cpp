@@ -57,6 +57,9 @@ TEST_CASE("a purge leaves nothing of a platform that never came up") {
   // Somebody else has the server's port.
   const SocketAddress taken = *SocketAddress::Parse("127.0.0.1:7443");
   const UniqueFd other(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Connections to a server that had it may linger.
+  const int reuse = 1;
+  REQUIRE(setsockopt(other.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) == 0);
   REQUIRE(bind(other.get(), taken.sockaddr(), taken.sockaddr_size()) == 0);
   REQUIRE(listen(other.get(), 1) == 0);
   CHECK_THROWS_WITH(platform.Up(), Catch::Contains("7443"));
