@@ -312,6 +312,13 @@ void Agent::Begin(const StartInstance& action) {
 void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceHandle>& handle) {
   const std::string& instance = assignment.instance();
   Local& local = local_.at(instance);
+  if (absl::IsUnavailable(handle.status())) {
+    // The runtime's or the registry's trouble, not the instance's: the same attempt, again.
+    SetPhase(instance, scheduler::v1::PHASE_STARTING, std::string(handle.status().message()));
+    local.observed.phase = InstancePhase::kCreated;
+    RetryLater(instance);
+    return;
+  }
   local.observed.busy = false;
   if (handle.ok()) {
     local.observed.handle = *handle;
@@ -319,12 +326,6 @@ void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceH
     *local.report.mutable_start_time() = ToTimestamp(with_.clock->Now());
     Running(instance);
     if (std::exchange(local.exit_told, false)) InspectExit(instance);
-  } else if (absl::IsUnavailable(handle.status())) {
-    // The runtime's or the registry's trouble, not the instance's: the same attempt, again.
-    SetPhase(instance, scheduler::v1::PHASE_STARTING, std::string(handle.status().message()));
-    local.observed.phase = InstancePhase::kCreated;
-    with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
-    return;
   } else {
     local.observed.start_failed = true;
     local.observed.phase = InstancePhase::kGone;
@@ -429,14 +430,14 @@ void Agent::Begin(const StopInstance& action) {
   WorkerOf(action.instance)->Post([this, action, grace] {
     const absl::Status status = with_.driver->Stop(action.handle, grace);
     with_.loop->Post([this, instance = action.instance, status] {
-      Local& stopped = local_.at(instance);
-      stopped.observed.busy = false;
       if (!status.ok()) {
         LogWarning("an instance could not be stopped and is tried again",
                    {{"instance", instance}, {"why", status.message()}});
-        with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
+        RetryLater(instance);
         return;
       }
+      Local& stopped = local_.at(instance);
+      stopped.observed.busy = false;
       stopped.observed.phase = InstancePhase::kExited;
       Reconcile();
     });
@@ -460,11 +461,18 @@ void Agent::Begin(const DestroyInstance& action) {
         Reconcile();
         return;
       }
-      local_.at(instance).observed.busy = false;
       LogWarning("an instance could not be removed and is tried again",
                  {{"instance", instance}, {"why", status.message()}});
-      with_.loop->PostAfter(kRetryDelay, [this] { Reconcile(); });
+      RetryLater(instance);
     });
+  });
+}
+
+// It stays busy until then, so that what is reconciled for others meanwhile does not hurry it.
+void Agent::RetryLater(const std::string& instance) {
+  with_.loop->PostAfter(kRetryDelay, [this, instance] {
+    local_.at(instance).observed.busy = false;
+    Reconcile();
   });
 }
 

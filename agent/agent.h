@@ -100,6 +100,7 @@ class Agent {
   void Begin(const DestroyInstance& action);
   void Started(const scheduler::v1::Assignment& assignment,
                const absl::StatusOr<InstanceHandle>& handle);
+  void RetryLater(const std::string& instance);
   void Running(const std::string& instance);
   void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& why);
   void Failed(const std::string& instance, const std::string& reason, std::optional<int> exit_code,

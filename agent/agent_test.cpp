@@ -82,6 +82,18 @@ struct Machine {
   uint64_t position = 0;
 };
 
+// Counts what is begun on it.
+struct CountingExecutor : ManualExecutor {
+  using ManualExecutor::ManualExecutor;
+
+  void Post(Step step) override {
+    ++posted;
+    ManualExecutor::Post(std::move(step));
+  }
+
+  int posted = 0;
+};
+
 // One life of the machine's agent.
 struct Life {
   explicit Life(Machine* on) : machine(on) { agent.Start(*machine->cache.Load()); }
@@ -144,7 +156,7 @@ struct Life {
 
   Machine* const machine;
   ManualExecutor loop{&machine->clock};
-  ManualExecutor worker{&machine->clock};
+  CountingExecutor worker{&machine->clock};
   ManualExecutor checker{&machine->clock};
   CheckResult check;  // What every check comes to.
   std::vector<CheckRequest> checks;
@@ -288,6 +300,26 @@ TEST_CASE("a runtime that is away is no failure of the instance", "[agent]") {
   life.Pass(2 * Agent::kRetryDelay);
   CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
   CHECK(life.Reported()->attempt() == 1);
+}
+
+TEST_CASE("each instance waits before it is tried again, however many others fail", "[agent]") {
+  constexpr int kInstances = 4;
+  constexpr int kSeconds = 20;
+  Machine machine;
+  Life life(&machine);
+  life.Want({});
+  machine.driver.SetUnavailable(absl::UnavailableError("podman is not running"));
+  std::vector<Assignment> assignments;
+  for (int i = 0; i < kInstances; ++i) {
+    // Each at a time of its own, so that what one's retry does to the others shows.
+    assignments.push_back(Run(absl::StrCat("web-", i)));
+    life.Want(assignments);
+    life.Pass(absl::Milliseconds(250));
+  }
+  const int posted_before = life.worker.posted;
+  life.Pass(absl::Seconds(kSeconds));
+  // Facts are collected on the worker, too.
+  CHECK(life.worker.posted - posted_before <= (kInstances + 1) * kSeconds);
 }
 
 TEST_CASE("an instance that is to stop is stopped, and destroyed once it is wanted no more",
