@@ -18,6 +18,7 @@
 #include "agent/runtime/podman/podman_driver.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/system_clock.h"
+#include "common/crypto/hash.h"
 #include "common/crypto/machine_identity.h"
 #include "common/crypto/secret_bytes.h"
 #include "common/daemon/daemon.h"
@@ -84,6 +85,14 @@ HostPrefix PrefixOf(const auth::v1::Machine& machine) {
   return prefix;
 }
 
+// Whose instances these are, as the driver labels them: a host's name alone would let two platforms
+// on one machine take each other's for their own, and destroy them.
+std::string OwnerOf(const auth::v1::Machine& machine) {
+  constexpr size_t kKeyBytesShown = 8;
+  return absl::StrCat(machine.name(), "-",
+                      HexEncode(machine.keys().identity().substr(0, kKeyBytesShown)));
+}
+
 // Joining needs the control plane, which may come up after this machine.
 absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& identity,
                                                       const rpc::JoinOptions& options) {
@@ -130,7 +139,7 @@ absl::Status Run(const AgentSettings& settings) {
 
   const SystemClock clock;
   RandomIdSource ids;
-  PodmanDriver driver(settings.podman, host, &clock);
+  PodmanDriver driver(settings.podman, OwnerOf(member.machine()), &clock);
   Bridge network(settings.podman, settings.network);
   const WatchCache cache(settings.state + "/desired");
   BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
@@ -218,7 +227,7 @@ absl::Status Purge(const AgentSettings& settings) {
   if (!member.ParseFromString(*stored)) {
     return absl::DataLossError(absl::StrCat(settings.state, "/member cannot be read"));
   }
-  PodmanDriver driver(settings.podman, member.machine().name(), &clock);
+  PodmanDriver driver(settings.podman, OwnerOf(member.machine()), &clock);
   BERTH_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> instances, driver.List());
   for (const InstanceRecord& instance : instances) {
     BERTH_RETURN_IF_ERROR(driver.Destroy(instance.handle));
