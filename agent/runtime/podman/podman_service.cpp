@@ -103,6 +103,7 @@ std::string TailOfFile(const std::string& path) {
 // What the child needs between fork and exec, made before: it may not allocate there.
 struct Command {
   std::string program;
+  std::string folder;  // Where it runs: conmon leaves a file where it is when memory runs out.
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
   std::vector<char*> argv;
@@ -121,6 +122,7 @@ void SetListenPid(char* digits, pid_t pid) {
 Command MakeCommand(const std::string& program, const PodmanServiceSettings& settings) {
   Command command;
   command.program = program;
+  command.folder = settings.state_folder;
   command.arguments = {settings.program};
   command.arguments.insert(command.arguments.end(), settings.arguments.begin(),
                            settings.arguments.end());
@@ -161,6 +163,7 @@ struct StartReport {
   sigemptyset(&no_signals);
   sigprocmask(SIG_SETMASK, &no_signals, nullptr);
   signal(SIGPIPE, SIG_DFL);
+  if (chdir(command.folder.c_str()) != 0) _exit(127);
   dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
