@@ -38,7 +38,6 @@ namespace {
 constexpr int kWorkers = 4;
 constexpr int kCheckers = 4;
 constexpr size_t kCaSizeMax = 16 << 10;
-constexpr size_t kMemberSizeMax = 64 << 10;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 
 struct AgentSettings {
@@ -93,20 +92,6 @@ std::string OwnerOf(const auth::v1::Machine& machine) {
                       HexEncode(machine.keys().identity().substr(0, kKeyBytesShown)));
 }
 
-// Joining needs the control plane, which may come up after this machine.
-absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& identity,
-                                                      const rpc::JoinOptions& options) {
-  while (true) {
-    absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadOrJoin(identity, options);
-    if (member.ok() ||
-        !(absl::IsUnavailable(member.status()) || absl::IsDeadlineExceeded(member.status()))) {
-      return member;
-    }
-    LogWarning("joining is tried again", {{"why", member.status().message()}});
-    if (WaitForStop(kRetryDelay)) return absl::CancelledError("stopped while joining");
-  }
-}
-
 // Tells the loop of every exit, again and again until `stop`.
 void WatchExits(Driver* driver, Agent* agent, Executor* loop, Executor* own, std::stop_token stop) {
   const absl::Status status = driver->WatchExits(
@@ -129,7 +114,10 @@ absl::Status Run(const AgentSettings& settings) {
   join.auth_address = settings.server;
   join.ca_pem = ca_pem;
   join.join_token_file = settings.join_token_file;
-  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member, JoinPatiently(identity, join));
+  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member,
+                         rpc::LoadOrJoinPatiently(identity, join, [](absl::Duration delay) {
+                           return WaitForStop(delay);
+                         }));
   const std::string host = member.machine().name();
   BERTH_ASSIGN_OR_RETURN(rpc::ChannelOptions channel_options,
                          rpc::MachineChannel(identity, absl::StrCat("host/", host), settings.server,
@@ -219,15 +207,11 @@ absl::Status Run(const AgentSettings& settings) {
 // Removes every instance of this host, the network and the Podman service: for a host that leaves.
 absl::Status Purge(const AgentSettings& settings) {
   const SystemClock clock;
-  const absl::StatusOr<std::string> stored = ReadFile(settings.state + "/member", kMemberSizeMax);
+  const absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadMembership(settings.state);
   // It never joined, so it made nothing.
-  if (absl::IsNotFound(stored.status())) return absl::OkStatus();
-  if (!stored.ok()) return stored.status();
-  auth::v1::EnrolResponse member;
-  if (!member.ParseFromString(*stored)) {
-    return absl::DataLossError(absl::StrCat(settings.state, "/member cannot be read"));
-  }
-  PodmanDriver driver(settings.podman, OwnerOf(member.machine()), &clock);
+  if (absl::IsNotFound(member.status())) return absl::OkStatus();
+  if (!member.ok()) return member.status();
+  PodmanDriver driver(settings.podman, OwnerOf(member->machine()), &clock);
   BERTH_ASSIGN_OR_RETURN(const std::vector<InstanceRecord> instances, driver.List());
   for (const InstanceRecord& instance : instances) {
     BERTH_RETURN_IF_ERROR(driver.Destroy(instance.handle));

@@ -29,7 +29,6 @@ namespace berth::edge {
 namespace {
 
 constexpr size_t kCaSizeMax = 16 << 10;
-constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 constexpr absl::Duration kDrainMax = absl::Seconds(10);
 
 struct EdgeSettings {
@@ -54,20 +53,6 @@ absl::StatusOr<EdgeSettings> LoadSettings(const std::string& path) {
   return settings;
 }
 
-// Joining needs the control plane; a member goes on without it.
-absl::StatusOr<auth::v1::EnrolResponse> JoinPatiently(const MachineIdentity& identity,
-                                                      const rpc::JoinOptions& options) {
-  while (true) {
-    absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadOrJoin(identity, options);
-    if (member.ok() ||
-        !(absl::IsUnavailable(member.status()) || absl::IsDeadlineExceeded(member.status()))) {
-      return member;
-    }
-    LogWarning("joining is tried again", {{"why", member.status().message()}});
-    if (WaitForStop(kRetryDelay)) return absl::CancelledError("stopped while joining");
-  }
-}
-
 absl::Status Run(const EdgeSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
   const SystemClock clock;
@@ -88,7 +73,10 @@ absl::Status Run(const EdgeSettings& settings) {
   join.auth_address = settings.server;
   join.ca_pem = ca_pem;
   join.join_token_file = settings.join_token_file;
-  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member, JoinPatiently(identity, join));
+  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member,
+                         rpc::LoadOrJoinPatiently(identity, join, [](absl::Duration delay) {
+                           return WaitForStop(delay);
+                         }));
   BERTH_ASSIGN_OR_RETURN(
       rpc::ChannelOptions channel_options,
       rpc::MachineChannel(identity, absl::StrCat("edge/", member.machine().name()), settings.server,

@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/files/atomic_file.h"
+#include "common/log/log.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
 
@@ -13,23 +14,39 @@ constexpr char kMemberFile[] = "member";
 constexpr size_t kMemberSizeMax = 64 << 10;
 constexpr size_t kJoinTokenSizeMax = 1 << 10;
 constexpr mode_t kPrivate = 0600;
+constexpr absl::Duration kJoinRetryDelay = absl::Seconds(2);
 
 }  // namespace
 
+absl::StatusOr<auth::v1::EnrolResponse> LoadMembership(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kMemberFile);
+  BERTH_ASSIGN_OR_RETURN(const std::string stored, ReadFile(path, kMemberSizeMax));
+  auth::v1::EnrolResponse member;
+  if (!member.ParseFromString(stored)) {
+    return absl::DataLossError(
+        absl::StrCat(path, " cannot be read; remove it and join again with a new join token"));
+  }
+  return member;
+}
+
+absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoinPatiently(
+    const MachineIdentity& identity, const JoinOptions& options,
+    const std::function<bool(absl::Duration)>& wait) {
+  while (true) {
+    absl::StatusOr<auth::v1::EnrolResponse> member = LoadOrJoin(identity, options);
+    if (member.ok() ||
+        !(absl::IsUnavailable(member.status()) || absl::IsDeadlineExceeded(member.status()))) {
+      return member;
+    }
+    LogWarning("joining is tried again", {{"why", member.status().message()}});
+    if (wait(kJoinRetryDelay)) return absl::CancelledError("stopped while joining");
+  }
+}
+
 absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoin(const MachineIdentity& identity,
                                                    const JoinOptions& options) {
-  const std::string member_path = absl::StrCat(options.folder, "/", kMemberFile);
-  auth::v1::EnrolResponse member;
-  if (const absl::StatusOr<std::string> stored = ReadFile(member_path, kMemberSizeMax);
-      stored.ok()) {
-    if (!member.ParseFromString(*stored)) {
-      return absl::DataLossError(absl::StrCat(
-          member_path, " cannot be read; remove it and join again with a new join token"));
-    }
-    return member;
-  } else if (!absl::IsNotFound(stored.status())) {
-    return stored.status();
-  }
+  absl::StatusOr<auth::v1::EnrolResponse> stored = LoadMembership(options.folder);
+  if (!absl::IsNotFound(stored.status())) return stored;
   const absl::StatusOr<std::string> token = ReadFile(options.join_token_file, kJoinTokenSizeMax);
   if (!token.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -49,7 +66,8 @@ absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoin(const MachineIdentity& identi
   absl::StatusOr<auth::v1::EnrolResponse> answer =
       Channel::Open(channel)->Call<auth::v1::EnrolResponse>(request);
   if (!answer.ok()) return Annotate(answer.status(), "joining the platform");
-  BERTH_RETURN_IF_ERROR(WriteFileAtomically(member_path, answer->SerializeAsString(), kPrivate));
+  BERTH_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(options.folder, "/", kMemberFile),
+                                            answer->SerializeAsString(), kPrivate));
   return answer;
 }
 
