@@ -12,6 +12,7 @@
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
 #include "common/check/check.h"
 #include "common/sync/mutex.h"
 
@@ -30,7 +31,8 @@ std::vector<const ServiceDescriptor*> AllServices() {
        {auth::v1::LoginRequest::descriptor()->file(),
         config::v1::DeployRequest::descriptor()->file(),
         edge_router::v1::ListRoutesRequest::descriptor()->file(),
-        scheduler::v1::ReportRequest::descriptor()->file()}) {
+        scheduler::v1::ReportRequest::descriptor()->file(),
+        secrets::v1::PutSecretRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) services.push_back(file->service(i));
   }
   return services;
