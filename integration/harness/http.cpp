@@ -2,7 +2,9 @@
 
 #include <curl/curl.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 
 namespace berth::integration {
 namespace {
@@ -32,6 +34,16 @@ Page Get(const std::string& url, absl::Duration limit) {
   }
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &page.status);
   return page;
+}
+
+std::optional<absl::Duration> TimeToAnswer(const std::string& url, absl::Duration limit) {
+  constexpr std::chrono::milliseconds kAskEvery(1);
+  const auto begin = std::chrono::steady_clock::now();
+  while (Get(url).status != 200) {
+    if (absl::FromChrono(std::chrono::steady_clock::now() - begin) > limit) return std::nullopt;
+    std::this_thread::sleep_for(kAskEvery);
+  }
+  return absl::FromChrono(std::chrono::steady_clock::now() - begin);
 }
 
 }  // namespace berth::integration

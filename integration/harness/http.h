@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -15,5 +16,8 @@ struct Page {
 
 // Asks once, on a connection of its own.
 Page Get(const std::string& url, absl::Duration limit = absl::Seconds(2));
+
+// Asks every millisecond until a 200 comes, and tells how long that took; nullopt: `limit` passed.
+std::optional<absl::Duration> TimeToAnswer(const std::string& url, absl::Duration limit);
 
 }  // namespace berth::integration

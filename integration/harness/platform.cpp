@@ -24,9 +24,6 @@
 #include "absl/strings/strip.h"
 #include "common/net/unique_fd.h"
 
-#define CATCH_CONFIG_EXTERNAL_INTERFACES
-#include <catch2/catch.hpp>
-
 namespace berth::integration {
 namespace {
 
@@ -78,17 +75,6 @@ std::string ContainersConf() {
                       "[engine]\nruntime = \"runc\"\n[network]\nnetwork_backend = \"netavark\"\n");
 }
 
-class ShowLogsOnFailure : public Catch::TestEventListenerBase {
- public:
-  using TestEventListenerBase::TestEventListenerBase;
-
-  bool assertionEnded(const Catch::AssertionStats& stats) override {
-    if (!stats.assertionResult.isOk() && current != nullptr) current->PrintLogs();
-    return true;
-  }
-};
-CATCH_REGISTER_LISTENER(ShowLogsOnFailure)
-
 }  // namespace
 
 std::string Instance::Url(const std::string& path) const {
@@ -106,6 +92,8 @@ Platform::Platform() : machine_(OwnMachine::Enter()), bin_(BinaryFolder()) {
   TryPodman();
   current = this;
 }
+
+Platform* Platform::Current() { return current; }
 
 Platform::~Platform() {
   if (std::uncaught_exceptions() > 0) PrintLogs();
@@ -168,15 +156,21 @@ Json Platform::BerthJson(std::vector<std::string> arguments) const {
   return Json::parse(finished.out);
 }
 
-void Platform::Kill(const std::string& daemon) const {
+pid_t Platform::PidOf(const std::string& daemon) const {
   pid_t pid = 0;
   const std::string pid_file = absl::StrCat(folder(), "/run/", daemon, ".pid");
   if (!absl::SimpleAtoi(TextOf(pid_file), &pid)) throw std::runtime_error(pid_file + " has no pid");
-  const UniqueFd exit(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const std::string command_line = TextOf(absl::StrCat("/proc/", pid, "/cmdline"));
-  if (!exit.valid() || !absl::StartsWith(command_line, Binary("berth-" + daemon))) {
+  if (!absl::StartsWith(command_line, Binary("berth-" + daemon))) {
     throw std::runtime_error(absl::StrCat(daemon, " does not run"));
   }
+  return pid;
+}
+
+void Platform::Kill(const std::string& daemon) const {
+  const pid_t pid = PidOf(daemon);
+  const UniqueFd exit(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!exit.valid()) throw std::runtime_error(absl::StrCat(daemon, " has ended by itself"));
   kill(pid, SIGKILL);
   pollfd ended = {exit.get(), POLLIN, 0};
   if (poll(&ended, 1, kKillWaitMilliseconds) != 1) throw std::runtime_error(daemon + " lives on");

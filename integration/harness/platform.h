@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -57,7 +59,9 @@ class Platform {
   // With `-o json`; throws, with what it printed, unless it ends with 0.
   Json BerthJson(std::vector<std::string> arguments) const;
 
-  // Ends a daemon, `server`, `agent` or `edge`, without a warning, and waits until it is gone.
+  // The process of a daemon, `server`, `agent` or `edge`; throws where it does not run.
+  pid_t PidOf(const std::string& daemon) const;
+  // Ends a daemon without a warning, and waits until it is gone.
   void Kill(const std::string& daemon) const;
   // The `agent` or `edge` alone, without what `berth up` does beside; it ends with the object.
   Program StartDaemon(const std::string& daemon) const;
@@ -81,6 +85,8 @@ class Platform {
 
   // The ends of the daemons' logs, once.
   void PrintLogs();
+  // The platform there is, if there is one.
+  static Platform* Current();
 
  private:
   void TryPodman();

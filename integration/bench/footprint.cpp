@@ -1,0 +1,219 @@
+// What an idle Berth takes: memory, CPU, writes to disk, and how soon a restarted server serves;
+// beside an idle etcd, and over what any process with gRPC takes.
+
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "common/testing/eventually.h"
+#include "common/testing/temp_dir.h"
+#include "integration/bench/report.h"
+#include "integration/harness/hello_manifest.h"
+#include "integration/harness/platform.h"
+
+namespace berth::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using integration::MustRun;
+using integration::Platform;
+using integration::Program;
+
+constexpr absl::Duration kRest = absl::Seconds(60);
+constexpr absl::Duration kIdle = absl::Seconds(100);
+constexpr absl::Duration kTraced = absl::Seconds(30);
+constexpr absl::Duration kStartMax = absl::Seconds(30);
+constexpr int kRestarts = 5;
+
+std::string TextOf(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// Nothing happens in this time but what the processes do by themselves.
+void LetPass(absl::Duration time) {
+  (void)testing::Eventually(time, [] { return false; });
+}
+
+struct Memory {
+  double pss_mb = 0;
+  double uss_mb = 0;
+
+  Memory& operator+=(const Memory& other) {
+    pss_mb += other.pss_mb;
+    uss_mb += other.uss_mb;
+    return *this;
+  }
+};
+
+// proc(5), smaps_rollup: proportional and unique set size, in MB of 10^6 bytes.
+Memory MemoryOf(pid_t pid) {
+  Memory memory;
+  for (absl::string_view line :
+       absl::StrSplit(TextOf(absl::StrCat("/proc/", pid, "/smaps_rollup")), '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    double kib = 0;
+    if (words.size() != 3 || !absl::SimpleAtod(words[1], &kib)) continue;
+    const double megabytes = kib * 1024 / 1e6;
+    if (words[0] == "Pss:") memory.pss_mb += megabytes;
+    if (absl::StartsWith(words[0], "Private_")) memory.uss_mb += megabytes;
+  }
+  return memory;
+}
+
+// User and system time a process has used so far.
+absl::Duration CpuOf(pid_t pid) {
+  const std::string stat = TextOf(absl::StrCat("/proc/", pid, "/stat"));
+  // The name may hold spaces; utime and stime are the 12th and 13th field behind it (proc(5)).
+  const std::vector<std::string> fields =
+      absl::StrSplit(stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
+  const double ticks = std::stod(fields.at(11)) + std::stod(fields.at(12));
+  return absl::Seconds(ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
+}
+
+// The processes whose command line begins with `command`.
+std::vector<pid_t> PidsOf(const std::string& command) {
+  std::vector<pid_t> pids;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    pid_t pid = 0;
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    std::string line = TextOf(entry.path() / "cmdline");
+    for (char& c : line) c = c == '\0' ? ' ' : c;
+    line.erase(0, line.rfind('/', line.find(' ')) + 1);
+    if (absl::StartsWith(line, command)) pids.push_back(pid);
+  }
+  return pids;
+}
+
+Memory MemoryOf(const std::vector<pid_t>& pids) {
+  Memory memory;
+  for (const pid_t pid : pids) memory += MemoryOf(pid);
+  return memory;
+}
+
+// How often the processes sync a file to disk, each second.
+double SyncsPerSecond(const std::vector<pid_t>& pids) {
+  const testing::TempDir folder;
+  const std::string output = folder.File("trace");
+  std::vector<std::string> strace = {
+      "timeout", "--signal=INT", absl::StrCat(absl::ToInt64Seconds(kTraced)),   "strace",
+      "-f",      "-e",           "trace=fsync,fdatasync,msync,sync_file_range", "-o",
+      output};
+  for (const pid_t pid : pids) strace.insert(strace.end(), {"-p", absl::StrCat(pid)});
+  Program trace(strace);
+  trace.Wait(kTraced * 2);
+  int syncs = 0;
+  for (absl::string_view line : absl::StrSplit(TextOf(output), '\n')) {
+    if (absl::StrContains(line, "sync(") || absl::StrContains(line, "sync_file_range(")) ++syncs;
+  }
+  return syncs / absl::ToDoubleSeconds(kTraced);
+}
+
+absl::Duration TimeToServe(const Platform& platform) {
+  const absl::Time begin = absl::Now();
+  const Program server = platform.StartDaemon("server");
+  while (!absl::StrContains(server.ErrSoFar(), "berth-server serves")) {
+    if (server.HasEnded() || absl::Now() - begin > kStartMax) {
+      throw std::runtime_error("the server does not start: " + server.ErrSoFar());
+    }
+  }
+  return absl::Now() - begin;
+}
+
+int Main() {
+  std::map<std::string, pid_t> daemons;
+  std::map<std::string, Memory> memory;
+  std::map<std::string, double> cpu_percent;
+  double syncs = 0;
+  Samples to_serve;
+  absl::Duration first_start;
+  const testing::TempDir etcd_folder;
+  {
+    Platform platform;
+    const absl::Time begin = absl::Now();
+    platform.Up();
+    first_start = absl::Now() - begin;
+    platform.BuildHello();
+    platform.BerthJson(
+        {"deploy", platform.WriteManifest("hello", integration::HelloManifest().ToYaml() +
+                                                       "routes:\n  plain: {listen: tcp/7070, to: "
+                                                       "web.http}\n")});
+    const Program etcd({"etcd", "--data-dir", etcd_folder.path(), "--log-level", "error"});
+    for (const char* daemon : {"server", "agent", "edge"}) {
+      daemons[daemon] = platform.PidOf(daemon);
+    }
+    daemons["etcd"] = etcd.pid();
+    LetPass(kRest);
+    std::map<std::string, absl::Duration> before;
+    for (const auto& [name, pid] : daemons) before[name] = CpuOf(pid);
+    LetPass(kIdle);
+    for (const auto& [name, pid] : daemons) {
+      cpu_percent[name] = absl::FDivDuration(CpuOf(pid) - before[name], kIdle) * 100;
+      memory[name] = MemoryOf(pid);
+    }
+    memory["podman system service"] = MemoryOf(PidsOf("podman"));
+    memory["conmon"] = MemoryOf(PidsOf("conmon"));
+    syncs = SyncsPerSecond({daemons["server"], daemons["agent"], daemons["edge"]});
+    for (int i = 0; i < kRestarts; ++i) {
+      platform.Kill("server");
+      to_serve.Add(TimeToServe(platform));
+      // The object has killed it; the next kill finds one that `berth up` started.
+      platform.Up();
+    }
+  }
+  const Program floor({fs::read_symlink("/proc/self/exe").parent_path() / "empty_grpc_server"});
+  while (!absl::StrContains(floor.ErrSoFar(), "serves")) {
+    if (floor.HasEnded()) throw std::runtime_error("the empty server ended");
+  }
+  memory["an empty gRPC server (floor)"] = MemoryOf(floor.pid());
+
+  Table table({"process", "PSS MB", "USS MB", "CPU % of a core, idle"});
+  for (const auto& [name, used] : memory) {
+    const auto cpu = cpu_percent.find(name);
+    table.Add({name, Text(used.pss_mb), Text(used.uss_mb),
+               cpu == cpu_percent.end() ? "" : absl::StrCat(std::round(cpu->second * 100) / 100)});
+  }
+  std::cout << table.ToString()
+            << "server, restarted with its data, to serving: " << to_serve.Summary()
+            << " ms\nberth up, the first time: " << Text(absl::ToDoubleMilliseconds(first_start))
+            << " ms\n";
+  const double idle = cpu_percent["server"] + cpu_percent["agent"] + cpu_percent["edge"];
+  nlohmann::ordered_json result;
+  result["bench"] = "footprint";
+  result["server_pss_mb"] = Rounded(memory["server"].pss_mb);
+  result["agent_pss_mb"] = Rounded(memory["agent"].pss_mb);
+  result["edge_pss_mb"] = Rounded(memory["edge"].pss_mb);
+  result["idle_cpu_percent"] = std::round(idle * 100) / 100;
+  result["idle_fsyncs_per_second"] = Rounded(syncs);
+  result["start_to_serving_ms"] = Rounded(to_serve.Median());
+  std::cout << result.dump() << std::endl;
+  return 0;
+}
+
+}  // namespace
+}  // namespace berth::bench
+
+int main() {
+  try {
+    return berth::bench::Main();
+  } catch (const std::exception& error) {
+    std::cerr << "the benchmark failed: " << error.what() << "\n";
+    return 1;
+  }
+}
