@@ -1,7 +1,5 @@
 #include "agent/agent.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -14,7 +12,9 @@
 #include "common/check/check.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
+#include "common/net/ipv6_text.h"
 #include "common/text/utf8.h"
+#include "common/time/timestamp.h"
 
 namespace berth::agent {
 namespace {
@@ -24,28 +24,6 @@ using scheduler::v1::InstanceReport;
 using scheduler::v1::Phase;
 
 constexpr char kInstancePrefix[] = "instance/";
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp timestamp;
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp.set_seconds(seconds);
-  timestamp.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-  return timestamp;
-}
-
-std::string AddressText(const std::string& bytes) {
-  char text[INET6_ADDRSTRLEN];
-  if (bytes.size() != sizeof(in6_addr) ||
-      inet_ntop(AF_INET6, bytes.data(), text, sizeof(text)) == nullptr) {
-    return "";
-  }
-  return text;
-}
 
 // The port of that name, or 0: a manifest with a check of a port it lacks is refused long before.
 uint16_t PortOf(const Assignment& assignment, const std::string& name) {
@@ -74,8 +52,8 @@ std::optional<Check> ReadyCheckOf(const Assignment& assignment) {
 ProbePolicy PolicyOf(const Assignment& assignment) {
   const config::v1::Probe& ready = assignment.process().ready();
   ProbePolicy policy;
-  if (ready.has_interval()) policy.interval = ToDuration(ready.interval());
-  if (ready.has_timeout()) policy.timeout = ToDuration(ready.timeout());
+  if (ready.has_interval()) policy.interval = FromProtoDuration(ready.interval());
+  if (ready.has_timeout()) policy.timeout = FromProtoDuration(ready.timeout());
   if (ready.successes() > 0) policy.successes_needed = static_cast<int>(ready.successes());
   if (ready.failures() > 0) policy.failures_needed = static_cast<int>(ready.failures());
   // How long a new release may take is the rollout's deadline, which the scheduler keeps.
@@ -110,11 +88,11 @@ InstanceSpec SpecOf(const Assignment& assignment, const std::string& network) {
   spec.cpu_milli = 0;  // Soft: a share of the CPU is promised, never a limit set.
   spec.memory_bytes_max = static_cast<int64_t>(process.resources().memory_bytes());
   spec.network = network;
-  spec.ipv6_address = AddressText(assignment.address());
+  spec.ipv6_address = Ipv6Text(assignment.address());
   spec.user = process.user();
   spec.read_only_root = process.read_only_root();
   if (!process.stop().signal().empty()) spec.stop_signal = process.stop().signal();
-  if (process.stop().has_grace()) spec.stop_grace = ToDuration(process.stop().grace());
+  if (process.stop().has_grace()) spec.stop_grace = FromProtoDuration(process.stop().grace());
   spec.labels["environment"] = ToString(assignment.environment());
   spec.labels["release"] = absl::StrCat(assignment.release());
   return spec;
@@ -383,7 +361,7 @@ void Agent::RunCheck(const std::string& instance) {
   const std::optional<Check> check = ReadyCheckOf(assignment->second);
   if (!check.has_value()) return;
   local.probe->BeginCheck();
-  CheckRequest request{*check, AddressText(assignment->second.address()), local.observed.handle,
+  CheckRequest request{*check, Ipv6Text(assignment->second.address()), local.observed.handle,
                        PolicyOf(assignment->second).timeout};
   OneOf(with_.checkers, instance)
       ->Post([this, instance, attempt = local.observed.attempt, request = std::move(request)] {
@@ -425,7 +403,7 @@ void Agent::Begin(const StopInstance& action) {
   local.probe.reset();
   const config::v1::Stop& stop = action.assignment.process().stop();
   const absl::Duration grace =
-      stop.has_grace() ? ToDuration(stop.grace()) : InstanceSpec().stop_grace;
+      stop.has_grace() ? FromProtoDuration(stop.grace()) : InstanceSpec().stop_grace;
   LogInfo("stopping an instance", {{"instance", action.instance}});
   WorkerOf(action.instance)->Post([this, action, grace] {
     const absl::Status status = with_.driver->Stop(action.handle, grace);

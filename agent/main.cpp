@@ -1,7 +1,5 @@
 // The host agent: settings → identity → membership → driver and network → loop → wait.
 
-#include <arpa/inet.h>
-
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -26,6 +24,7 @@
 #include "common/files/atomic_file.h"
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
+#include "common/net/ipv6_text.h"
 #include "common/rpc/membership.h"
 #include "common/rpc/server.h"
 #include "common/rpc/subscription.h"
@@ -38,6 +37,7 @@ namespace {
 constexpr int kWorkers = 4;
 constexpr int kCheckers = 4;
 constexpr size_t kCaSizeMax = 16 << 10;
+constexpr size_t kPlatformPrefixBytes = 6;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 
 struct AgentSettings {
@@ -72,15 +72,9 @@ absl::StatusOr<AgentSettings> LoadSettings(const std::string& path) {
 
 // The host's /64 and the platform's /48 around it, as text.
 HostPrefix PrefixOf(const auth::v1::Machine& machine) {
-  auto text = [](std::string bytes, int length) {
-    bytes.resize(sizeof(in6_addr), '\0');
-    char address[INET6_ADDRSTRLEN] = "";
-    inet_ntop(AF_INET6, bytes.data(), address, sizeof(address));
-    return absl::StrCat(address, "/", length);
-  };
   HostPrefix prefix;
-  prefix.ipv6 = text(machine.prefix(), 64);
-  prefix.platform_ipv6 = text(machine.prefix().substr(0, 6), 48);
+  prefix.ipv6 = Ipv6NetworkText(machine.prefix());
+  prefix.platform_ipv6 = Ipv6NetworkText(machine.prefix().substr(0, kPlatformPrefixBytes));
   return prefix;
 }
 
@@ -177,14 +171,8 @@ absl::Status Run(const AgentSettings& settings) {
   loop.Post([&] {
     agent.Start(cached);
     desired = std::make_unique<rpc::Subscription>(
-        "desired state",
-        [channel](const auto& resume, auto received, auto ended) {
-          scheduler::v1::WatchHostRequest request;
-          if (resume.has_value()) *request.mutable_resume() = *resume;
-          return channel->Open<watch::v1::WatchResponse>(request, received, ended);
-        },
-        cached, &loop, &ids,
-        [&agent, &desired](const WatchClient::Update& update) {
+        "desired state", rpc::Subscription::Over<scheduler::v1::WatchHostRequest>(channel), cached,
+        &loop, &ids, [&agent, &desired](const WatchClient::Update& update) {
           agent.DesiredChanged(desired->client(), update);
         });
     desired->Start();

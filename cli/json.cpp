@@ -4,8 +4,8 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "cli/wording.h"
 #include "common/check/check.h"
+#include "common/net/ipv6_text.h"
 
 namespace berth::cli {
 namespace {
@@ -22,7 +22,7 @@ void WriteAddresses(Json* value) {
     std::string bytes;
     if ((name == "address" || name == "prefix") && field.is_string() &&
         absl::Base64Unescape(field.get_ref<const std::string&>(), &bytes)) {
-      field = name == "address" ? AddressText(bytes) : PrefixText(bytes);
+      field = name == "address" ? Ipv6Text(bytes) : Ipv6NetworkText(bytes);
     } else {
       WriteAddresses(&field);
     }

@@ -1,29 +1,34 @@
 #include "cli/wording.h"
 
-#include <arpa/inet.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/net/ipv6_text.h"
+#include "common/time/timestamp.h"
 
 namespace berth::cli {
 namespace {
 
-constexpr size_t kAddressBytes = 16;
-constexpr size_t kPrefixBytes = 8;
 constexpr size_t kDigestDigitsShown = 12;
 
 using scheduler::v1::Instance;
 
 absl::string_view PhaseText(scheduler::v1::Phase phase) {
   switch (phase) {
-    case scheduler::v1::PHASE_PULLING: return "pulling";
-    case scheduler::v1::PHASE_STARTING: return "starting";
-    case scheduler::v1::PHASE_READY: return "ready";
-    case scheduler::v1::PHASE_UNREADY: return "unready";
-    case scheduler::v1::PHASE_FAILED: return "failed";
-    case scheduler::v1::PHASE_STOPPED: return "stopped";
-    default: return "placed";
+    case scheduler::v1::PHASE_PULLING:
+      return "pulling";
+    case scheduler::v1::PHASE_STARTING:
+      return "starting";
+    case scheduler::v1::PHASE_READY:
+      return "ready";
+    case scheduler::v1::PHASE_UNREADY:
+      return "unready";
+    case scheduler::v1::PHASE_FAILED:
+      return "failed";
+    case scheduler::v1::PHASE_STOPPED:
+      return "stopped";
+    default:
+      return "placed";
   }
 }
 
@@ -33,23 +38,9 @@ std::map<std::string, uint32_t> Sorted(const google::protobuf::Map<std::string, 
 
 }  // namespace
 
-std::string AddressText(absl::string_view bytes) {
-  if (bytes.size() != kAddressBytes) return "";
-  char text[INET6_ADDRSTRLEN];
-  if (inet_ntop(AF_INET6, bytes.data(), text, sizeof(text)) == nullptr) return "";
-  return text;
-}
-
-std::string PrefixText(absl::string_view bytes) {
-  if (bytes.size() != kPrefixBytes) return "";
-  std::string address(bytes);
-  address.resize(kAddressBytes);
-  return absl::StrCat(AddressText(address), "/64");
-}
-
 std::vector<std::string> Endpoints(const Instance& instance) {
   std::vector<std::string> endpoints;
-  const std::string address = AddressText(instance.address());
+  const std::string address = Ipv6Text(instance.address());
   for (const auto& [name, port] : Sorted(instance.ports())) {
     endpoints.push_back(absl::StrCat("[", address, "]:", port));
   }
@@ -66,10 +57,14 @@ std::string StateText(const Instance& instance) {
 
 std::string PresenceText(scheduler::v1::HostPresence presence) {
   switch (presence) {
-    case scheduler::v1::HOST_PRESENCE_UP: return "up";
-    case scheduler::v1::HOST_PRESENCE_STALE: return "stale";
-    case scheduler::v1::HOST_PRESENCE_LOST: return "lost";
-    default: return "joining";
+    case scheduler::v1::HOST_PRESENCE_UP:
+      return "up";
+    case scheduler::v1::HOST_PRESENCE_STALE:
+      return "stale";
+    case scheduler::v1::HOST_PRESENCE_LOST:
+      return "lost";
+    default:
+      return "joining";
   }
 }
 
@@ -88,9 +83,8 @@ std::string AgeText(absl::Duration age) {
 
 std::string AgeText(const google::protobuf::Timestamp& time, absl::Time now) {
   if (time.seconds() == 0) return "";
-  const absl::Time then = absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
   // The machines' clocks may differ a little.
-  return AgeText(std::max(now - then, absl::ZeroDuration()));
+  return AgeText(std::max(now - FromTimestamp(time), absl::ZeroDuration()));
 }
 
 std::string BytesText(uint64_t bytes) {

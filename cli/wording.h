@@ -1,11 +1,11 @@
 #pragma once
 
+#include <google/protobuf/timestamp.pb.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <google/protobuf/timestamp.pb.h>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -15,10 +15,6 @@ namespace berth::cli {
 
 // How the command line says what the protos hold.
 
-// 16 bytes as an IPv6 address; empty where they are not 16.
-std::string AddressText(absl::string_view bytes);
-// 8 bytes as an IPv6 /64; empty where they are not 8.
-std::string PrefixText(absl::string_view bytes);
 // Where each port of an instance is reached, as [ADDRESS]:PORT, ordered by the ports' names.
 std::vector<std::string> Endpoints(const scheduler::v1::Instance& instance);
 

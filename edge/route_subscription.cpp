@@ -1,7 +1,5 @@
 #include "edge/route_subscription.h"
 
-#include <arpa/inet.h>
-
 #include <utility>
 #include <vector>
 
@@ -9,21 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "common/log/log.h"
+#include "common/net/ipv6_text.h"
 
 namespace berth::edge {
 namespace {
 
 constexpr char kRoutePrefix[] = "route/";
 constexpr char kSchedulerKey[] = "scheduler";
-
-std::string AddressText(const std::string& bytes) {
-  char text[INET6_ADDRSTRLEN];
-  if (bytes.size() != sizeof(in6_addr) ||
-      inet_ntop(AF_INET6, bytes.data(), text, sizeof(text)) == nullptr) {
-    return "";
-  }
-  return text;
-}
 
 // The route as the data plane takes it. Upstreams whose address cannot be read are left out.
 Route ToRoute(const std::string& key, const edge_router::v1::TableRoute& entry) {
@@ -39,8 +29,8 @@ Route ToRoute(const std::string& key, const edge_router::v1::TableRoute& entry) 
     route.proxy_protocol = ProxyProtocol::kV2;
   }
   for (const edge_router::v1::Upstream& upstream : entry.upstreams()) {
-    absl::StatusOr<SocketAddress> address = SocketAddress::FromIp(
-        AddressText(upstream.address()), static_cast<uint16_t>(upstream.port()));
+    absl::StatusOr<SocketAddress> address =
+        SocketAddress::FromIp(Ipv6Text(upstream.address()), static_cast<uint16_t>(upstream.port()));
     if (!address.ok()) continue;
     route.upstreams.push_back({upstream.instance(), *std::move(address), upstream.draining()});
   }

@@ -4,6 +4,7 @@
 #include "cli/commands/commands.h"
 #include "cli/session.h"
 #include "cli/wording.h"
+#include "common/net/ipv6_text.h"
 
 namespace berth::cli {
 namespace {
@@ -31,7 +32,7 @@ absl::StatusOr<ExitCode> RunHostList(Session* session) {
     const int problems = host.facts().problems_size();
     table.rows.push_back({host.name(), PresenceText(host.presence()),
                           absl::StrCat(host.instances()), CpuText(host), MemoryText(host),
-                          PrefixText(host.prefix()), host.facts().agent_version(),
+                          Ipv6NetworkText(host.prefix()), host.facts().agent_version(),
                           problems == 0 ? "" : absl::StrCat(problems, ", see `berth doctor`")});
   }
   session->output().List(

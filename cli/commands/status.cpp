@@ -10,6 +10,7 @@
 #include "cli/wording.h"
 #include "common/clock/system_clock.h"
 #include "common/ids/names.h"
+#include "common/net/ipv6_text.h"
 
 namespace berth::cli {
 namespace {
@@ -27,7 +28,8 @@ std::string RolloutText(const scheduler::v1::Rollout& rollout) {
       return absl::StrCat("release ", rollout.release(), " is live");
     case scheduler::v1::ROLLOUT_PHASE_FAILED:
       return absl::StrCat("release ", rollout.release(), " failed: ", rollout.reason());
-    default: return "nothing to roll out";
+    default:
+      return "nothing to roll out";
   }
 }
 
@@ -39,7 +41,7 @@ Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) 
     table.rows.push_back(
         {instance.id(), instance.process_type(), absl::StrCat(instance.release()), instance.host(),
          StateText(instance),
-         endpoints.empty() ? AddressText(instance.address()) : absl::StrJoin(endpoints, " "),
+         endpoints.empty() ? Ipv6Text(instance.address()) : absl::StrJoin(endpoints, " "),
          AgeText(instance.observed().start_time(), now), instance.observed().reason()});
   }
   return table;

@@ -9,6 +9,7 @@
 #include "common/status/status_macros.h"
 #include "common/sync/mutex.h"
 #include "common/text/utf8.h"
+#include "common/time/timestamp.h"
 
 namespace berth {
 namespace {
@@ -20,13 +21,6 @@ constexpr char kLeaderStarted[] = "LeaderStarted";
 constexpr char kRequestKeyRow[] = "log/request-key";
 constexpr size_t kRevisionHashSize = 16;
 constexpr size_t kRecordHashSize = 32;
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* timestamp) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp->set_seconds(seconds);
-  timestamp->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
 
 google::rpc::Status ToProto(const absl::Status& status) {
   google::rpc::Status proto;
@@ -317,7 +311,7 @@ LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status 
   eventlog::v1::Record& record = made.record;
   record.set_stream(stream_);
   record.set_position(position_ + 1);
-  SetTime(clock_->Now(), record.mutable_time());
+  *record.mutable_time() = ToTimestamp(clock_->Now());
   record.mutable_actor()->set_principal(origin.principal);
   record.mutable_actor()->set_address(origin.address);
   record.set_method(origin.method);

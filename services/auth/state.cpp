@@ -15,6 +15,7 @@
 #include "common/rpc/token.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
+#include "common/time/timestamp.h"
 
 namespace berth::auth {
 namespace {
@@ -35,14 +36,8 @@ absl::string_view KindName(v1::MachineKind kind) {
   }
 }
 
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp timestamp;
-  timestamp.set_seconds(absl::ToUnixSeconds(time));
-  return timestamp;
-}
-
 bool IsPast(const google::protobuf::Timestamp& time, absl::Time now) {
-  return now >= absl::FromUnixSeconds(time.seconds());
+  return now >= FromTimestamp(time);
 }
 
 bool SameKeys(const v1::MachineKeys& left, const v1::MachineKeys& right) {

@@ -8,6 +8,7 @@
 #include "common/ids/names.h"
 #include "common/manifest/manifest.h"
 #include "common/status/status_macros.h"
+#include "common/time/timestamp.h"
 
 namespace berth::config {
 namespace {
@@ -16,12 +17,6 @@ using types::v1::EnvironmentName;
 
 constexpr char kDigestMark[] = "@sha256:";
 constexpr size_t kDigestHexSize = 64;
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp timestamp;
-  timestamp.set_seconds(absl::ToUnixSeconds(time));
-  return timestamp;
-}
 
 // A release without a digest would run something else tomorrow.
 absl::Status CheckImage(const std::string& image) {

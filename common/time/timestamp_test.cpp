@@ -1,0 +1,29 @@
+#include "common/time/timestamp.h"
+
+#include <catch2/catch.hpp>
+
+namespace berth {
+namespace {
+
+TEST_CASE("a time survives its way through a message to the nanosecond", "[time]") {
+  const absl::Time time =
+      GENERATE(absl::UnixEpoch(), absl::FromUnixNanos(1'700'000'000'000'000'001),
+               absl::FromUnixNanos(999'999'999), absl::FromUnixNanos(-1));
+  CHECK(FromTimestamp(ToTimestamp(time)) == time);
+}
+
+TEST_CASE("a time before 1970 has nanoseconds that count forwards", "[time]") {
+  const google::protobuf::Timestamp timestamp = ToTimestamp(absl::FromUnixNanos(-1));
+  CHECK(timestamp.seconds() == -1);
+  CHECK(timestamp.nanos() == 999'999'999);
+}
+
+TEST_CASE("a duration is its seconds and its nanoseconds", "[time]") {
+  google::protobuf::Duration duration;
+  duration.set_seconds(2);
+  duration.set_nanos(500'000'000);
+  CHECK(FromProtoDuration(duration) == absl::Milliseconds(2500));
+}
+
+}  // namespace
+}  // namespace berth
