@@ -100,14 +100,8 @@ absl::Status Run(const EdgeSettings& settings) {
   executor.Post([&] {
     routes.Start(cached);
     table = std::make_unique<rpc::Subscription>(
-        "table",
-        [to_edge_router](const auto& resume, auto received, auto ended) {
-          edge_router::v1::WatchTableRequest request;
-          if (resume.has_value()) *request.mutable_resume() = *resume;
-          return to_edge_router->Open<watch::v1::WatchResponse>(request, received, ended);
-        },
-        cached, &executor, &ids,
-        [&routes, &table](const WatchClient::Update& update) {
+        "table", rpc::Subscription::Over<edge_router::v1::WatchTableRequest>(to_edge_router),
+        cached, &executor, &ids, [&routes, &table](const WatchClient::Update& update) {
           routes.TableChanged(table->client(), update);
         });
     table->Start();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -31,6 +32,18 @@ class Subscription {
       const std::optional<watch::v1::Revision>& resume,
       std::function<void(const watch::v1::WatchResponse&)> received,
       std::function<void(absl::Status)> ended)>;
+
+  // Opens the watch that takes Request over the channel; the other fields are as in `request`.
+  template <typename Request>
+  static Opener Over(std::shared_ptr<Channel> channel, Request request = {}) {
+    return [channel = std::move(channel), request](const auto& resume, auto received,
+                                                   auto ended) mutable {
+      request.clear_resume();
+      if (resume.has_value()) *request.mutable_resume() = *resume;
+      return channel->template Open<watch::v1::WatchResponse>(request, std::move(received),
+                                                              std::move(ended));
+    };
+  }
 
   // `updated` gets every message's effect; what it returned to may be asked of client().
   // `disconnected` (may be empty) is told why a stream ended, each time.

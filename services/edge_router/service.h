@@ -1,17 +1,14 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
-#include <string>
 
 #include "absl/status/status.h"
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
-#include "common/rpc/subscription.h"
+#include "common/rpc/importer.h"
 #include "services/edge_router/state.h"
 
 namespace berth::edge_router {
@@ -21,8 +18,6 @@ namespace berth::edge_router {
 // is destroyed.
 class Service {
  public:
-  static constexpr size_t kSources = 2;  // Services whose watches are imported.
-
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access);
 
@@ -36,16 +31,12 @@ class Service {
 
  private:
   void AddHandlers();
-  void ImportUpdate(const std::string& source, const WatchClient::Update& update);
 
   Executor* const executor_;
-  IdSource* const ids_;
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
 
-  // On the executor only.
-  std::map<std::string, std::unique_ptr<rpc::Subscription>> imports_;  // By source.
-  std::set<std::string> synced_;  // Sources whose watch has synced since the start.
+  rpc::Importer importer_;  // On the executor only.
 };
 
 }  // namespace berth::edge_router

@@ -58,17 +58,13 @@ Decided<v1::Event, v1::ListRoutesResponse> State::Decide(const Import& import) c
     }
     const auto known = endpoints_.find(key);
     scheduler::v1::Endpoint endpoint;
-    if (value.has_value() && endpoint.ParseFromString(*value)) {
-      if (known != endpoints_.end() && Same(known->second, endpoint)) continue;
-      *decision.events.emplace_back().mutable_endpoint_changed()->mutable_endpoint() = endpoint;
-    } else if (known != endpoints_.end()) {
-      *decision.events.emplace_back().mutable_endpoint_removed()->mutable_endpoint() =
-          known->second;
-    }
+    if (!value.has_value() || !endpoint.ParseFromString(*value)) continue;
+    if (known != endpoints_.end() && Same(known->second, endpoint)) continue;
+    *decision.events.emplace_back().mutable_endpoint_changed()->mutable_endpoint() = endpoint;
   }
-  if (import.snapshot && import.source == kSchedulerSource) {
+  if (import.source == kSchedulerSource) {
     for (const auto& [instance, endpoint] : endpoints_) {
-      if (import.changes.contains(instance)) continue;
+      if (!import.SaysGone(instance)) continue;
       *decision.events.emplace_back().mutable_endpoint_removed()->mutable_endpoint() = endpoint;
     }
   }

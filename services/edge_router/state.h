@@ -12,17 +12,9 @@
 #include "berth/edge_router/v1/events.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/eventlog/event_sourced.h"
+#include "common/watch/import.h"
 
 namespace berth::edge_router {
-
-// What came over another service's watch: entries that changed or are gone, and where it stands.
-struct Import {
-  std::string source;
-  watch::v1::Revision revision;
-  // The entries are all there are: what is missing is gone.
-  bool snapshot = false;
-  std::map<std::string, std::optional<std::string>> changes;
-};
 
 // Who owns which hostname and port, and where connections go, as the events so far make it. Pure:
 // see common/eventlog/event_sourced.h.

@@ -57,7 +57,7 @@ scheduler::v1::Endpoint ReadyEndpoint(const std::string& instance, bool draining
 // A state that is driven as the service drives it; every view is checked against the entries.
 struct Router {
   // The events the import made.
-  int Import(const edge_router::Import& import) {
+  int Import(const berth::Import& import) {
     const auto decision = state.Decide(import);
     REQUIRE(decision.status() == absl::OkStatus());
     for (const v1::Event& event : decision->events) {
@@ -76,7 +76,7 @@ struct Router {
   }
 
   int Config(const std::string& key, const config::v1::Environment& environment) {
-    edge_router::Import import;
+    berth::Import import;
     import.source = State::kConfigSource;
     import.revision.set_position(++position);
     import.changes[key] = environment.SerializeAsString();
@@ -84,7 +84,7 @@ struct Router {
   }
 
   int Scheduler(const std::string& instance, std::optional<scheduler::v1::Endpoint> endpoint) {
-    edge_router::Import import;
+    berth::Import import;
     import.source = State::kSchedulerSource;
     import.revision.set_position(++position);
     import.changes[instance] =
@@ -193,7 +193,7 @@ TEST_CASE("what is missing from the scheduler's snapshot is gone", "[edge_router
   Router router;
   router.Config(kNotes, Wanted("notes", 1, {{"site", TlsRoute("a.example.com")}}, kSucceeded));
   router.Scheduler("web-1", ReadyEndpoint("web-1"));
-  edge_router::Import snapshot;
+  berth::Import snapshot;
   snapshot.source = State::kSchedulerSource;
   snapshot.snapshot = true;
   snapshot.revision.set_position(99);

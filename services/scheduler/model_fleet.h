@@ -134,11 +134,11 @@ class Fleet {
     *routes.mutable_environment() = Name(app);
     routes.set_promotion(wanted_.at(app).environment.promotion());
     for (const auto& [route, why] : refused) (*routes.mutable_refused())[route] = why;
-    scheduler::Import import;
+    Import import;
     import.source = State::kEdgeRouterSource;
     import.revision.set_position(++imports_);
     import.changes[ToString(Name(app))] = routes.SerializeAsString();
-    Happen(state().Decide(import, Context()));
+    Happen(state().Decide(import));
   }
 
   void Behave(const std::string& image, Behaviour behaviour) { behaviours_[image] = behaviour; }
@@ -346,11 +346,11 @@ class Fleet {
   }
 
   void ImportMachine(const std::string& key, std::optional<std::string> machine) {
-    scheduler::Import import;
+    Import import;
     import.source = State::kAuthSource;
     import.revision.set_position(++imports_);
     import.changes[key] = std::move(machine);
-    Happen(state().Decide(import, Context()));
+    Happen(state().Decide(import));
   }
 
   void Want(const std::string& app, const config::v1::Release& release) {
@@ -363,11 +363,11 @@ class Fleet {
   }
 
   void ImportWanted(const std::string& app) {
-    scheduler::Import import;
+    Import import;
     import.source = State::kConfigSource;
     import.revision.set_position(++imports_);
     import.changes[ToString(Name(app))] = wanted_[app].environment.SerializeAsString();
-    Happen(state().Decide(import, Context()));
+    Happen(state().Decide(import));
   }
 
   // One step of a host's agent: what is to start becomes what its image makes of it, what is to

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/ids/names.h"
+#include "common/time/timestamp.h"
 #include "services/scheduler/feasibility.h"
 #include "services/scheduler/scoring.h"
 
@@ -21,10 +22,6 @@ using types::v1::EnvironmentName;
 constexpr uint32_t kSurgeDefault = 1;
 // How long a host may take to report an image that was made on it a moment ago.
 constexpr absl::Duration kImageReportMax = absl::Seconds(15);
-
-absl::Duration ToDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
 
 // What an instance of the release runs, apart from how many there are.
 std::string ContentDigest(const Release& release) {
@@ -57,7 +54,8 @@ std::optional<absl::Time> HealthyTime(const Instance& instance) {
   if (!instance.ready_since.has_value() || instance.observed.phase() != v1::PHASE_READY) {
     return std::nullopt;
   }
-  return *instance.ready_since + ToDuration(instance.assignment.process().update().min_healthy());
+  return *instance.ready_since +
+         FromProtoDuration(instance.assignment.process().update().min_healthy());
 }
 
 // One round over one environment. Collects events; does not apply them, so each round makes only
@@ -177,7 +175,7 @@ class Round {
     absl::Duration deadline = absl::ZeroDuration();
     for (const auto& [type, process] : release_.manifest().processes()) {
       if (process.update().has_deadline()) {
-        deadline = std::max(deadline, ToDuration(process.update().deadline()));
+        deadline = std::max(deadline, FromProtoDuration(process.update().deadline()));
       }
     }
     if (deadline == absl::ZeroDuration()) deadline = kRolloutDeadline;

@@ -7,7 +7,6 @@
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
-#include "common/status/error_details.h"
 #include "services/scheduler/reconcile.h"
 
 namespace berth::scheduler {
@@ -71,21 +70,12 @@ bool IsAboutMachines(const v1::Event& event) {
          event.has_host_presence_changed();
 }
 
-absl::Status NotSynced() {
-  return WithRetryDelay(
-      WithReason(absl::UnavailableError(
-                     "the scheduler has not heard yet what config and auth say; try again"),
-                 reason::kNotReady),
-      absl::Milliseconds(200));
-}
-
 }  // namespace
 
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
                  rpc::AccessView* access)
     : executor_(executor),
       clock_(clock),
-      ids_(ids),
       state_(kStream, LogWriter::Limits(), log, executor, clock, ids,
              {[this](const State& state, uint64_t) { Loaded(state); },
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t) {
@@ -96,6 +86,10 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
                          std::function<void(absl::Status)> done) {
                     state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
                   }),
+      importer_(kStream, executor, ids,
+                [this](const Import& import, std::function<void(absl::Status)> done) {
+                  ExecuteImport(import, std::move(done));
+                }),
       liveness_(LivenessPolicy()) {
   AddHandlers();
 }
@@ -109,66 +103,21 @@ void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::
   executor_->Post([this, config = std::move(config), auth = std::move(auth),
                    edge_router = std::move(edge_router)] {
     config_ = config;
-    auto follow = [this](const std::string& source, rpc::Subscription::Opener opener) {
-      // From a snapshot each time: it is compared with what was imported, and only what differs
-      // becomes an event.
-      imports_[source] = std::make_unique<rpc::Subscription>(
-          source, std::move(opener), WatchClient(), executor_, ids_,
-          [this, source](const WatchClient::Update& update) { ImportUpdate(source, update); });
-      imports_[source]->Start();
-    };
-    follow(State::kConfigSource, [config](const auto& resume, auto received, auto ended) {
-      config::v1::WatchEnvironmentsRequest request;
-      if (resume.has_value()) *request.mutable_resume() = *resume;
-      return config->Open<watch::v1::WatchResponse>(request, received, ended);
-    });
-    follow(State::kAuthSource, [auth](const auto& resume, auto received, auto ended) {
-      auth::v1::WatchMachinesRequest request;
-      if (resume.has_value()) *request.mutable_resume() = *resume;
-      return auth->Open<watch::v1::WatchResponse>(request, received, ended);
-    });
-    follow(State::kEdgeRouterSource, [edge_router](const auto& resume, auto received, auto ended) {
-      edge_router::v1::WatchRouteStatesRequest request;
-      if (resume.has_value()) *request.mutable_resume() = *resume;
-      return edge_router->Open<watch::v1::WatchResponse>(request, received, ended);
-    });
+    importer_.Follow(
+        {{State::kConfigSource,
+          rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(config)},
+         {State::kAuthSource, rpc::Subscription::Over<auth::v1::WatchMachinesRequest>(auth)},
+         {State::kEdgeRouterSource,
+          rpc::Subscription::Over<edge_router::v1::WatchRouteStatesRequest>(edge_router)}});
   });
 }
 
-void Service::ImportUpdate(const std::string& source, const WatchClient::Update& update) {
-  if (!update.revision.has_value()) return;
-  Import import;
-  import.source = source;
-  import.revision = *update.revision;
-  const WatchClient::Entries& entries = imports_.at(source)->client().entries();
-  for (const std::string& key : update.keys) {
-    const auto entry = entries.find(key);
-    import.changes[key] =
-        entry == entries.end() ? std::nullopt : std::optional<std::string>(entry->second);
-  }
+void Service::ExecuteImport(const Import& import, std::function<void(absl::Status)> done) {
   state_.Execute<v1::ReportResponse>(
       Internal("Import"), Recorded::kOnChange,
-      [import, snapshot = update.snapshot](const State& state, const DecisionContext& context) {
-        Import whole = import;
-        // A machine that is missing from a snapshot left while nobody listened.
-        if (snapshot && whole.source == State::kAuthSource) {
-          for (const auto& [name, host] : state.hosts()) {
-            whole.changes.emplace("host/" + name, std::nullopt);
-          }
-          for (const std::string& edge : state.edges()) {
-            whole.changes.emplace("edge/" + edge, std::nullopt);
-          }
-        }
-        return state.Decide(whole, context);
-      },
-      [this, source](absl::StatusOr<v1::ReportResponse> imported) {
-        if (imported.ok()) {
-          synced_.insert(source);
-          return;
-        }
-        // The watch is begun anew: its snapshot brings what was not imported.
-        LogWarning("an import failed", {{"source", source}, {"why", imported.status().message()}});
-        imports_.at(source)->Restart();
+      [import](const State& state, const DecisionContext&) { return state.Decide(import); },
+      [done = std::move(done)](absl::StatusOr<v1::ReportResponse> imported) {
+        done(imported.status());
       });
 }
 
@@ -338,7 +287,7 @@ void Service::AddHandlers() {
              std::shared_ptr<rpc::Stream> stream) {
         executor_->Post([this, host = call.caller.machine->name(), request, stream] {
           // Before the imports have synced, what a host should run may be out of date.
-          if (!ImportsSynced()) return stream->End(NotSynced());
+          if (absl::Status synced = importer_.Synced(); !synced.ok()) return stream->End(synced);
           rpc::ServeWatch(&state_.writer(), HostTopic(host), request, stream);
         });
       });
@@ -377,7 +326,7 @@ void Service::AddHandlers() {
       [this](const rpc::Call&, const v1::WatchEnvironmentRequest& request,
              std::shared_ptr<rpc::Stream> stream) {
         executor_->Post([this, request, stream] {
-          if (!ImportsSynced()) return stream->End(NotSynced());
+          if (absl::Status synced = importer_.Synced(); !synced.ok()) return stream->End(synced);
           rpc::ServeWatch(&state_.writer(), EnvironmentTopic(request.environment()), request,
                           stream);
         });

@@ -11,7 +11,7 @@
 #include "common/rpc/access_view.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
-#include "common/rpc/subscription.h"
+#include "common/rpc/importer.h"
 #include "services/scheduler/liveness.h"
 #include "services/scheduler/relay.h"
 #include "services/scheduler/state.h"
@@ -26,7 +26,6 @@ namespace berth::scheduler {
 class Service {
  public:
   static constexpr absl::Duration kReportRetryDelay = absl::Seconds(1);
-  static constexpr size_t kSources = 3;  // Services whose watches are imported.
 
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access);
@@ -42,8 +41,7 @@ class Service {
 
  private:
   void AddHandlers();
-  void ImportUpdate(const std::string& source, const WatchClient::Update& update);
-  bool ImportsSynced() const { return synced_.size() == kSources; }
+  void ExecuteImport(const Import& import, std::function<void(absl::Status)> done);
 
   void Loaded(const State& state);
   void Published(const State& state, const std::vector<v1::Event>& events);
@@ -57,16 +55,14 @@ class Service {
 
   Executor* const executor_;
   const Clock* const clock_;
-  IdSource* const ids_;
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
   Relay relay_;
 
   // On the executor only.
   std::shared_ptr<rpc::Channel> config_;
-  std::map<std::string, std::unique_ptr<rpc::Subscription>> imports_;  // By source.
-  std::set<std::string> synced_;  // Sources whose watch has synced since the start.
-  std::set<std::string> dirty_;   // Environments to reconcile.
+  rpc::Importer importer_;
+  std::set<std::string> dirty_;  // Environments to reconcile.
   bool reconcile_posted_ = false;
   std::map<std::string, absl::Time> wakes_;  // The earliest wake asked for, by environment.
   std::set<std::string> reporting_;          // Environments whose rollout is being reported.

@@ -13,6 +13,7 @@
 #include "common/ids/names.h"
 #include "common/status/status_macros.h"
 #include "common/text/utf8.h"
+#include "common/time/timestamp.h"
 
 namespace berth::scheduler {
 namespace {
@@ -22,6 +23,9 @@ using types::v1::EnvironmentName;
 constexpr char kRolloutKey[] = "rollout";
 constexpr char kInstancePrefix[] = "instance/";
 constexpr char kHostTopicPrefix[] = "host/";
+// Of auth's watch of machines.
+constexpr char kHostPrefix[] = "host/";
+constexpr char kEdgePrefix[] = "edge/";
 constexpr char kEnvironmentTopicPrefix[] = "environment/";
 // What a report may carry; what is beyond is cut, so that no agent can fill the log.
 constexpr int kLogTailLinesMax = 20;
@@ -60,83 +64,91 @@ std::string EnvironmentTopic(const EnvironmentName& name) {
   return absl::StrCat(kEnvironmentTopicPrefix, ToString(name));
 }
 
-google::protobuf::Timestamp ToTimestamp(absl::Time time) {
-  google::protobuf::Timestamp timestamp;
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  timestamp.set_seconds(seconds);
-  timestamp.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-  return timestamp;
-}
-
-absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
-}
-
-Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import,
-                                                     const DecisionContext&) const {
+Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import) const {
   Decision<Event, v1::ReportResponse> decision;
-  for (const auto& [key, value] : import.changes) {
-    if (import.source == kConfigSource) {
-      config::v1::Environment environment;
-      // Config never takes an environment back; a release of none stands for an empty one.
-      if (!value.has_value() || !environment.ParseFromString(*value)) continue;
-      const auto known = environments_.find(ToString(environment.name()));
-      if (known != environments_.end() && Same(known->second.wanted, environment)) continue;
-      *decision.events.emplace_back().mutable_environment_imported()->mutable_environment() =
-          environment;
-    } else if (import.source == kEdgeRouterSource) {
-      edge_router::v1::EnvironmentRoutes routes;
-      if (!value.has_value() || !routes.ParseFromString(*value)) continue;
-      const auto known = environments_.find(ToString(routes.environment()));
-      const std::map<std::string, std::string> refused(routes.refused().begin(),
-                                                       routes.refused().end());
-      if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
-          known->second.routes_refused == refused) {
-        continue;
-      }
-      v1::RouteStatesImported* imported =
-          decision.events.emplace_back().mutable_route_states_imported();
-      *imported->mutable_environment() = routes.environment();
-      imported->set_promotion(routes.promotion());
-      *imported->mutable_refused() = routes.refused();
-    } else if (import.source == kAuthSource) {
-      absl::string_view edge = key;
-      if (absl::ConsumePrefix(&edge, "edge/")) {
-        const bool known_edge = edges_.contains(std::string(edge));
-        if (value.has_value() && !known_edge) {
-          decision.events.emplace_back().mutable_edge_imported()->set_edge(std::string(edge));
-        } else if (!value.has_value() && known_edge) {
-          decision.events.emplace_back().mutable_edge_removed()->set_edge(std::string(edge));
-        }
-        continue;
-      }
-      absl::string_view host = key;
-      if (!absl::ConsumePrefix(&host, "host/")) continue;
-      const auto known = hosts_.find(std::string(host));
-      if (!value.has_value()) {
-        if (known == hosts_.end()) continue;
-        // Its instances go with it: it may join anew before anything else is decided.
-        for (const std::string& id : known->second.instances) {
-          v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
-          removed->set_host(std::string(host));
-          *removed->mutable_environment() = environments_.at(environment_of_.at(id)).wanted.name();
-          removed->set_instance(id);
-        }
-        decision.events.emplace_back().mutable_host_removed()->set_host(std::string(host));
-        continue;
-      }
-      auth::v1::Machine machine;
-      if (!machine.ParseFromString(*value)) continue;
-      if (known != hosts_.end() && Same(known->second.machine, machine)) continue;
-      *decision.events.emplace_back().mutable_host_imported()->mutable_machine() = machine;
-    }
+  if (import.source == kConfigSource) {
+    ImportEnvironments(import, &decision.events);
+  } else if (import.source == kEdgeRouterSource) {
+    ImportRouteStates(import, &decision.events);
+  } else if (import.source == kAuthSource) {
+    ImportHosts(import, &decision.events);
+    ImportEdges(import, &decision.events);
   }
   if (decision.events.empty()) return decision;
   v1::SourceAdvanced* advanced = decision.events.emplace_back().mutable_source_advanced();
   advanced->set_source(import.source);
   *advanced->mutable_revision() = import.revision;
   return decision;
+}
+
+void State::ImportEnvironments(const Import& import, std::vector<Event>* events) const {
+  for (const auto& [key, value] : import.changes) {
+    config::v1::Environment environment;
+    // Config never takes an environment back; a release of none stands for an empty one.
+    if (!value.has_value() || !environment.ParseFromString(*value)) continue;
+    const auto known = environments_.find(ToString(environment.name()));
+    if (known != environments_.end() && Same(known->second.wanted, environment)) continue;
+    *events->emplace_back().mutable_environment_imported()->mutable_environment() = environment;
+  }
+}
+
+void State::ImportRouteStates(const Import& import, std::vector<Event>* events) const {
+  for (const auto& [key, value] : import.changes) {
+    edge_router::v1::EnvironmentRoutes routes;
+    if (!value.has_value() || !routes.ParseFromString(*value)) continue;
+    const auto known = environments_.find(ToString(routes.environment()));
+    const std::map<std::string, std::string> refused(routes.refused().begin(),
+                                                     routes.refused().end());
+    if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
+        known->second.routes_refused == refused) {
+      continue;
+    }
+    v1::RouteStatesImported* imported = events->emplace_back().mutable_route_states_imported();
+    *imported->mutable_environment() = routes.environment();
+    imported->set_promotion(routes.promotion());
+    *imported->mutable_refused() = routes.refused();
+  }
+}
+
+void State::ImportHosts(const Import& import, std::vector<Event>* events) const {
+  for (const auto& [key, value] : import.changes) {
+    absl::string_view name = key;
+    auth::v1::Machine machine;
+    if (!absl::ConsumePrefix(&name, kHostPrefix) || !value.has_value() ||
+        !machine.ParseFromString(*value)) {
+      continue;
+    }
+    const auto known = hosts_.find(std::string(name));
+    if (known != hosts_.end() && Same(known->second.machine, machine)) continue;
+    *events->emplace_back().mutable_host_imported()->mutable_machine() = machine;
+  }
+  for (const auto& [name, host] : hosts_) {
+    if (!import.SaysGone(absl::StrCat(kHostPrefix, name))) continue;
+    // Its instances go with it: it may join anew before anything else is decided.
+    for (const std::string& id : host.instances) {
+      v1::InstanceRemoved* removed = events->emplace_back().mutable_instance_removed();
+      removed->set_host(name);
+      *removed->mutable_environment() = environments_.at(environment_of_.at(id)).wanted.name();
+      removed->set_instance(id);
+    }
+    events->emplace_back().mutable_host_removed()->set_host(name);
+  }
+}
+
+void State::ImportEdges(const Import& import, std::vector<Event>* events) const {
+  for (const auto& [key, value] : import.changes) {
+    absl::string_view name = key;
+    if (!absl::ConsumePrefix(&name, kEdgePrefix) || !value.has_value() ||
+        edges_.contains(std::string(name))) {
+      continue;
+    }
+    events->emplace_back().mutable_edge_imported()->set_edge(std::string(name));
+  }
+  for (const std::string& edge : edges_) {
+    if (import.SaysGone(absl::StrCat(kEdgePrefix, edge))) {
+      events->emplace_back().mutable_edge_removed()->set_edge(edge);
+    }
+  }
 }
 
 Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& request,

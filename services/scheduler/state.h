@@ -13,6 +13,7 @@
 #include "berth/scheduler/v1/events.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/eventlog/event_sourced.h"
+#include "common/watch/import.h"
 
 namespace berth::scheduler {
 
@@ -71,13 +72,6 @@ bool IsRouted(const Environment& environment, const std::string& process_type);
 // What each edge reported last. Soft state of the leader.
 using EdgeReports = std::map<std::string, v1::ReportEdgeRequest>;
 
-// What came over another service's watch: entries that changed or are gone, and where it stands.
-struct Import {
-  std::string source;
-  watch::v1::Revision revision;
-  std::map<std::string, std::optional<std::string>> changes;
-};
-
 // What runs where, as the events so far make it. Pure: see common/eventlog/event_sourced.h. What
 // should change is reconcile.h's to say.
 class State {
@@ -94,8 +88,7 @@ class State {
   static constexpr uint64_t kFirstAddress = 0x100;
 
   // Imports are harmless to repeat: what is so already makes no event.
-  Decided<Event, v1::ReportResponse> Decide(const Import& import,
-                                            const DecisionContext& context) const;
+  Decided<Event, v1::ReportResponse> Decide(const Import& import) const;
   // A host's report. kNotFound: the host is not a member as far as is known here yet.
   Decided<Event, v1::ReportResponse> Decide(const v1::ReportRequest& request,
                                             const std::string& host,
@@ -129,6 +122,10 @@ class State {
   v1::ListHostsResponse HostsOf(const std::string& org) const;
 
  private:
+  void ImportEnvironments(const Import& import, std::vector<Event>* events) const;
+  void ImportRouteStates(const Import& import, std::vector<Event>* events) const;
+  void ImportHosts(const Import& import, std::vector<Event>* events) const;
+  void ImportEdges(const Import& import, std::vector<Event>* events) const;
   static v1::Instance ToProto(const std::string& id, const Instance& instance);
   static v1::Rollout ToProto(const Environment& environment);
   // nullopt: nothing may be sent to it.
@@ -148,8 +145,5 @@ class State {
 // The topics: what one host should run, how one environment is going.
 std::string HostTopic(const std::string& host);
 std::string EnvironmentTopic(const types::v1::EnvironmentName& name);
-
-google::protobuf::Timestamp ToTimestamp(absl::Time time);
-absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
 }  // namespace berth::scheduler

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/testing/scenario.h"
+#include "common/time/timestamp.h"
 #include "services/scheduler/model_fleet.h"
 
 namespace berth::scheduler {
@@ -231,38 +232,51 @@ TEST_CASE("an import makes events of what is new, and moves the cursor with them
     (*environment->mutable_desired()->mutable_replicas())[absl::StrCat("worker-", i)] = 1;
   }
   const std::string key = ToString(Fleet::Name());
-  scenario.When(ImportOf(State::kConfigSource, 5, key, environment->SerializeAsString()), kContext)
+  scenario.When(ImportOf(State::kConfigSource, 5, key, environment->SerializeAsString()))
       .Then({imported, SourceAdvanced(State::kConfigSource, 5)});
   CHECK(scenario.state().Cursor(State::kConfigSource)->position() == 5);
   SECTION("what is so already makes none") {
     config::v1::Environment again;
     REQUIRE(again.ParseFromString(environment->SerializeAsString()));
     for (int repeat = 0; repeat < 10; ++repeat) {
-      scenario.When(ImportOf(State::kConfigSource, 6, key, again.SerializeAsString()), kContext)
+      scenario.When(ImportOf(State::kConfigSource, 6, key, again.SerializeAsString()))
           .ThenNothing();
     }
   }
   SECTION("what cannot be read is left out") {
-    scenario.When(ImportOf(State::kConfigSource, 6, key, "\xff"), kContext).ThenNothing();
+    scenario.When(ImportOf(State::kConfigSource, 6, key, "\xff")).ThenNothing();
   }
   SECTION("config takes no environment back") {
-    scenario.When(ImportOf(State::kConfigSource, 6, key, std::nullopt), kContext).ThenNothing();
+    scenario.When(ImportOf(State::kConfigSource, 6, key, std::nullopt)).ThenNothing();
   }
 }
 
 TEST_CASE("a host comes with auth's word and goes with its instances", "[scheduler][state]") {
   Scenario<State> scenario = Placed();
   const std::string machine = HostImported("alpha").host_imported().machine().SerializeAsString();
-  scenario.When(ImportOf(State::kAuthSource, 3, "host/alpha", machine), kContext).ThenNothing();
+  scenario.When(ImportOf(State::kAuthSource, 3, "host/alpha", machine)).ThenNothing();
   v1::Event removed;
   removed.mutable_host_removed()->set_host("alpha");
-  scenario.When(ImportOf(State::kAuthSource, 4, "host/alpha", std::nullopt), kContext)
+  scenario.When(ImportOf(State::kAuthSource, 4, "host/alpha", std::nullopt))
       .Then({InstanceRemoved(), removed, SourceAdvanced(State::kAuthSource, 4)});
   CHECK(scenario.state().hosts().empty());
   CHECK(scenario.state().Entries(HostTopic("alpha")).empty());
-  scenario.When(ImportOf(State::kAuthSource, 5, "host/alpha", std::nullopt), kContext)
-      .ThenNothing();
+  scenario.When(ImportOf(State::kAuthSource, 5, "host/alpha", std::nullopt)).ThenNothing();
   scenario.CheckReplay();
+}
+
+TEST_CASE("what is missing from auth's snapshot has left, and what is in it stays",
+          "[scheduler][state]") {
+  Scenario<State> scenario = Placed();
+  scenario.Given({HostImported("beta")});
+  Import snapshot = ImportOf(State::kAuthSource, 9, "host/alpha",
+                             HostImported("alpha").host_imported().machine().SerializeAsString());
+  snapshot.snapshot = true;
+  v1::Event removed;
+  removed.mutable_host_removed()->set_host("beta");
+  scenario.When(snapshot).Then({removed, SourceAdvanced(State::kAuthSource, 9)});
+  CHECK(scenario.state().hosts().contains("alpha"));
+  scenario.When(snapshot).ThenNothing();
 }
 
 TEST_CASE("a host's presence changes once", "[scheduler][state]") {
