@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/runtime/program.h"
 #include "cli/commands/commands.h"
+#include "cli/confirm.h"
 #include "cli/errors.h"
 #include "cli/platform_folder.h"
 #include "cli/session.h"
@@ -26,20 +26,6 @@ struct DownOptions {
   bool purge = false;
   bool yes = false;
 };
-
-absl::Status Confirm(const std::string& folder, bool yes) {
-  if (yes) return absl::OkStatus();
-  if (!IsTerminal(stdin) || !IsTerminal(stderr)) {
-    return WithAction(UsageError("--purge must be confirmed, and nobody is here to ask"),
-                      "say --yes to remove every instance and the folder");
-  }
-  std::cerr << "Remove every instance of this machine and all that is in " << folder
-            << "? Type yes: " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
-  if (absl::StripAsciiWhitespace(answer) == "yes") return absl::OkStatus();
-  return UsageError("not confirmed; nothing was changed");
-}
 
 // What became of a daemon, in a word.
 absl::StatusOr<std::string> Stop(const DaemonProcess& daemon) {
@@ -77,7 +63,12 @@ absl::Status ForgetContext(const LocalPlatform& platform) {
 absl::StatusOr<ExitCode> RunDown(const DownOptions& options, Session* session) {
   BERTH_ASSIGN_OR_RETURN(PlatformFolder folder, PlatformFolder::Open(options.state));
   const LocalPlatform& platform = folder.platform();
-  if (options.purge) BERTH_RETURN_IF_ERROR(Confirm(platform.folder, options.yes));
+  if (options.purge) {
+    BERTH_RETURN_IF_ERROR(Confirm(absl::StrCat("Remove every instance of this machine and all "
+                                               "that is in ",
+                                               platform.folder, "?"),
+                                  "yes", options.yes));
+  }
   BERTH_ASSIGN_OR_RETURN(const DaemonProcess agent_daemon, platform.agent());
   BERTH_ASSIGN_OR_RETURN(const DaemonProcess server_daemon, platform.server());
   BERTH_ASSIGN_OR_RETURN(const DaemonProcess edge_daemon, platform.edge());
