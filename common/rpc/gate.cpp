@@ -1,10 +1,13 @@
 #include "common/rpc/gate.h"
 
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc/roles.h"
 #include "common/rpc/token.h"
 #include "common/status/error_details.h"
+#include "common/time/timestamp.h"
 
 namespace berth::rpc {
 namespace {
@@ -49,6 +52,14 @@ absl::Status Denied(const Caller& caller, const Method& method, absl::string_vie
                                                   method.descriptor->name(), ": it needs ", needs));
 }
 
+// Leaves the person at most this role in each org.
+void Narrow(auth::v1::Principal* person, auth::v1::Role role) {
+  person->set_platform_admin(false);
+  for (auth::v1::RoleBinding& binding : *person->mutable_bindings()) {
+    binding.set_role(std::min(binding.role(), role));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Caller> Gate::Identify(const Credentials& credentials, absl::Time now) const {
@@ -66,12 +77,14 @@ absl::StatusOr<Caller> Gate::Identify(const Credentials& credentials, absl::Time
     if (!parts.has_value()) return Unauthenticated("the token is malformed");
     const auto token = view_->FindToken(absl::BytesToHexString(parts->hash));
     if (!token.has_value()) return Unauthenticated("the token is not known, or was revoked");
-    if (now >= absl::FromUnixSeconds(token->expire_time().seconds())) {
+    if (now >= FromTimestamp(token->expire_time())) {
       return Unauthenticated("the token has expired");
     }
     caller.person = view_->FindPrincipal(token->principal());
     if (!caller.person.has_value()) return Unauthenticated("the token's owner is gone");
+    if (token->role() != auth::v1::ROLE_UNSPECIFIED) Narrow(&*caller.person, token->role());
     caller.principal = token->principal();
+    caller.token_hash = parts->hash;
   } else if (!credentials.identity_key.empty()) {
     caller.machine = view_->FindMachine(credentials.identity_key);
     if (caller.machine.has_value()) {

@@ -26,8 +26,10 @@ struct Caller {
   std::string principal;  // user/NAME, host/NAME, edge/NAME, service/NAME; empty: nobody.
   // The key TLS proved the caller holds, member or not; enrolment is about it.
   std::string identity_key;
-  std::optional<auth::v1::Machine> machine;   // Machines.
-  std::optional<auth::v1::Principal> person;  // People.
+  std::optional<auth::v1::Machine> machine;  // Machines.
+  // People, with the roles and powers that the call's token gives them.
+  std::optional<auth::v1::Principal> person;
+  std::string token_hash;  // People: of the call's token.
 };
 
 // Decides who may call what. Pure but for the view it looks into; safe from any thread.

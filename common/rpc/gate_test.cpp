@@ -192,6 +192,51 @@ TEST_CASE("a token is as good as what auth says of it now", "[rpc][gate]") {
   }
 }
 
+TEST_CASE("a token gives no more than its role, and nothing of the platform", "[rpc][gate]") {
+  Platform platform;
+  auth::v1::Principal person;
+  person.set_name("user/root");
+  person.set_platform_admin(true);
+  for (const char* org : {"acme", "globex"}) {
+    auth::v1::RoleBinding* binding = person.add_bindings();
+    binding->set_org(org);
+    binding->set_role(org[0] == 'a' ? auth::v1::ROLE_ADMIN : auth::v1::ROLE_VIEWER);
+  }
+  platform.access.Set("principal/user/root", person.SerializeAsString());
+  auth::v1::Token token;
+  token.set_principal("user/root");
+  token.mutable_expire_time()->set_seconds(
+      absl::ToUnixSeconds(platform.clock.Now() + absl::Hours(1)));
+  token.set_role(auth::v1::ROLE_DEVELOPER);
+  platform.access.Set("token/" + absl::BytesToHexString(TokenHash(Bytes32('t'))),
+                      token.SerializeAsString());
+  const Credentials narrow{"", FormatToken(1, Bytes32('t'))};
+  const auto caller = Gate(&platform.access).Identify(narrow, platform.clock.Now());
+  REQUIRE(caller.ok());
+  CHECK(caller->token_hash == TokenHash(Bytes32('t')));
+  const Method& deploy = MethodFor(*config::v1::DeployRequest::descriptor());
+  const Method& members = MethodFor(*auth::v1::AddMemberRequest::descriptor());
+  const Method& orgs = MethodFor(*auth::v1::CreateOrgRequest::descriptor());
+  CHECK(platform.Try(narrow, deploy, *RequestAbout(deploy, "acme")).ok());
+  CHECK_FALSE(platform.Try(narrow, deploy, *RequestAbout(deploy, "globex")).ok());
+  CHECK_FALSE(platform.Try(narrow, members, *RequestAbout(members, "acme")).ok());
+  CHECK_FALSE(platform.Try(narrow, orgs, *RequestAbout(orgs, "acme")).ok());
+}
+
+TEST_CASE("one-time tokens are for one purpose", "[rpc][token]") {
+  const std::string fingerprint(64, 'a');
+  const std::string token = FormatOneTimeToken(kJoinPurpose, fingerprint, Bytes32('s'));
+  const auto parts = ParseOneTimeToken(kJoinPurpose, token);
+  REQUIRE(parts.has_value());
+  CHECK(parts->ca_fingerprint == fingerprint);
+  CHECK(parts->hash == TokenHash(Bytes32('s')));
+  CHECK_FALSE(ParseOneTimeToken(kLoginPurpose, token).has_value());
+  CHECK_FALSE(ParseToken(token).has_value());
+  CHECK_FALSE(ParseOneTimeToken(kJoinPurpose, token + "0").has_value());
+  CHECK_FALSE(ParseOneTimeToken(kJoinPurpose, token + "_").has_value());
+  CHECK_FALSE(ParseOneTimeToken(kJoinPurpose, FormatToken(1, Bytes32('s'))).has_value());
+}
+
 TEST_CASE("entries that replace all others leave nobody else", "[rpc][gate]") {
   Platform platform;
   platform.access.Replace(

@@ -8,9 +8,9 @@
 
 namespace berth::rpc {
 
-// The bearer tokens of people and the join tokens of machines: berth_POSITION_SECRET, where
-// POSITION is the place in auth's log that the token exists from, in decimal, and SECRET is 32
-// bytes in lower-case hex. Only the hash of SECRET is stored anywhere.
+// The bearer tokens of people: berth_POSITION_SECRET, where POSITION is the place in auth's log
+// that the token exists from, in decimal, and SECRET is 32 bytes in lower-case hex. Only the hash
+// of SECRET is stored anywhere.
 inline constexpr size_t kTokenSecretSize = 32;
 
 struct TokenParts {
@@ -22,6 +22,23 @@ std::string FormatToken(uint64_t position, absl::string_view secret);
 
 // nullopt: not of this form.
 std::optional<TokenParts> ParseToken(absl::string_view token);
+
+// What signs in or joins, once: berth_PURPOSE_CA_SECRET, where CA is the platform CA's fingerprint
+// (common/crypto/certificates.h), by which a machine that has nothing else knows whom to trust.
+inline constexpr char kLoginPurpose[] = "login";
+inline constexpr char kJoinPurpose[] = "join";
+
+struct OneTimeTokenParts {
+  std::string ca_fingerprint;  // 64 digits of lower-case hex.
+  std::string hash;            // As of a bearer token.
+};
+
+std::string FormatOneTimeToken(absl::string_view purpose, absl::string_view ca_fingerprint,
+                               absl::string_view secret);
+
+// nullopt: not of this form, or for another purpose.
+std::optional<OneTimeTokenParts> ParseOneTimeToken(absl::string_view purpose,
+                                                   absl::string_view token);
 
 // The hash that is stored for a token's secret part.
 std::string TokenHash(absl::string_view secret);

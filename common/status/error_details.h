@@ -18,6 +18,7 @@ namespace reason {
 inline constexpr char kManifestInvalid[] = "MANIFEST_INVALID";
 inline constexpr char kRequestIdReused[] = "REQUEST_ID_REUSED";
 inline constexpr char kTokenInvalid[] = "TOKEN_INVALID";
+inline constexpr char kSessionNeeded[] = "SESSION_NEEDED";
 inline constexpr char kNotLeader[] = "NOT_LEADER";
 inline constexpr char kNotReady[] = "NOT_READY";
 inline constexpr char kQueueFull[] = "QUEUE_FULL";

@@ -37,6 +37,9 @@ constexpr size_t kTokenFileSizeMax = 1024;
 constexpr mode_t kPrivate = 0600;
 constexpr mode_t kPublic = 0644;
 
+// What has expired is let in no more anyway: this bounds the state and ends open streams.
+constexpr absl::Duration kForgetEvery = absl::Minutes(1);
+
 constexpr size_t kUlaPrefixSize = 6;
 constexpr char kUlaFirstByte = '\xfd';  // RFC 4193 section 3.1: locally assigned.
 
@@ -77,23 +80,76 @@ Service::Service(Dependencies dependencies)
   AddHandlers();
 }
 
-void Service::AddHandlers() {
-  dispatcher_.Unary<v1::LoginRequest, v1::LoginResponse>(
-      [this](const rpc::Call& call, const v1::LoginRequest& request, auto reply) {
-        const std::string secret = DeriveSecret(call.origin);
-        state_.Execute<v1::LoginResponse>(
-            call.origin, RecordedOf(call),
-            [request, hash = rpc::TokenHash(secret)](const State& state,
-                                                     const DecisionContext& context) {
-              return state.Decide(request, hash, context);
-            },
-            [secret, reply](absl::StatusOr<v1::LoginResponse> response) {
-              if (response.ok()) {
-                response->set_token(rpc::FormatToken(response->position(), secret));
+template <typename Request, typename Response>
+void Service::Command() {
+  dispatcher_.Unary<Request, Response>(
+      [this](const rpc::Call& call, const Request& request, auto reply) {
+        state_.Execute<Response>(
+            call.origin, Recorded::kAlways,
+            [request, caller = call.caller](const State& state, const DecisionContext& context) {
+              if constexpr (requires { state.Decide(request, caller); }) {
+                return state.Decide(request, caller);
+              } else if constexpr (requires { state.Decide(request, context); }) {
+                return state.Decide(request, context);
+              } else {
+                return state.Decide(request);
               }
+            },
+            std::move(reply));
+      });
+}
+
+template <typename Request, typename Response>
+void Service::Issue(std::function<void(Response*, const std::string& secret)> show) {
+  dispatcher_.Unary<Request, Response>(
+      [this, show](const rpc::Call& call, const Request& request, auto reply) {
+        const std::string secret = DeriveSecret(call.origin);
+        state_.Execute<Response>(
+            call.origin, RecordedOf(call),
+            [request, hash = rpc::TokenHash(secret), caller = call.caller](
+                const State& state, const DecisionContext& context) {
+              if constexpr (requires { state.Decide(request, hash, caller, context); }) {
+                return state.Decide(request, hash, caller, context);
+              } else {
+                return state.Decide(request, hash, context);
+              }
+            },
+            [secret, show, reply](absl::StatusOr<Response> response) {
+              // Without an end there is no token: what was asked for needed none.
+              if (response.ok() && response->has_expire_time()) show(&*response, secret);
               reply(std::move(response));
             });
       });
+}
+
+void Service::AddHandlers() {
+  Issue<v1::LoginRequest, v1::LoginResponse>([](auto* response, const std::string& secret) {
+    response->set_token(rpc::FormatToken(response->position(), secret));
+  });
+  Issue<v1::CreateTokenRequest, v1::CreateTokenResponse>(
+      [](auto* response, const std::string& secret) {
+        response->set_token(rpc::FormatToken(response->position(), secret));
+      });
+  Issue<v1::AddMemberRequest, v1::AddMemberResponse>([this](auto* response,
+                                                            const std::string& secret) {
+    response->set_login_token(rpc::FormatOneTimeToken(rpc::kLoginPurpose, ca_fingerprint_, secret));
+  });
+  Issue<v1::CreateLoginTokenRequest, v1::CreateLoginTokenResponse>(
+      [this](auto* response, const std::string& secret) {
+        response->set_login_token(
+            rpc::FormatOneTimeToken(rpc::kLoginPurpose, ca_fingerprint_, secret));
+      });
+  Issue<v1::CreateJoinTokenRequest, v1::CreateJoinTokenResponse>([this](auto* response,
+                                                                        const std::string& secret) {
+    response->set_join_token(rpc::FormatOneTimeToken(rpc::kJoinPurpose, ca_fingerprint_, secret));
+  });
+  Command<v1::LogoutRequest, v1::LogoutResponse>();
+  Command<v1::CreateOrgRequest, v1::CreateOrgResponse>();
+  Command<v1::SetRoleRequest, v1::SetRoleResponse>();
+  Command<v1::RemoveMemberRequest, v1::RemoveMemberResponse>();
+  Command<v1::RevokeTokenRequest, v1::RevokeTokenResponse>();
+  Command<v1::RemoveMachineRequest, v1::RemoveMachineResponse>();
+  Command<v1::ApproveMachineRequest, v1::ApproveMachineResponse>();
   dispatcher_.Unary<v1::WhoAmIRequest, v1::WhoAmIResponse>(
       [](const rpc::Call& call, const v1::WhoAmIRequest&, auto reply) {
         v1::WhoAmIResponse response;
@@ -104,42 +160,56 @@ void Service::AddHandlers() {
         }
         reply(std::move(response));
       });
-  dispatcher_.Unary<v1::CreateJoinTokenRequest, v1::CreateJoinTokenResponse>(
-      [this](const rpc::Call& call, const v1::CreateJoinTokenRequest& request, auto reply) {
-        const std::string secret = DeriveSecret(call.origin);
-        state_.Execute<v1::CreateJoinTokenResponse>(
-            call.origin, Recorded::kAlways,
-            [request, hash = rpc::TokenHash(secret)](const State& state,
-                                                     const DecisionContext& context) {
-              return state.Decide(request, hash, context);
+  dispatcher_.Unary<v1::ListOrgsRequest, v1::ListOrgsResponse>(
+      [this](const rpc::Call& call, const v1::ListOrgsRequest&, auto reply) {
+        state_.Read<v1::ListOrgsResponse>(
+            [caller = call.caller](const State& state) -> absl::StatusOr<v1::ListOrgsResponse> {
+              return state.OrgsOf(caller);
             },
-            [secret, reply](absl::StatusOr<v1::CreateJoinTokenResponse> response) {
-              // Nobody signs in with a join token, so there is no position to wait for.
-              if (response.ok()) response->set_join_token(rpc::FormatToken(0, secret));
-              reply(std::move(response));
-            });
+            std::move(reply));
       });
-  dispatcher_.Unary<v1::EnrolRequest, v1::EnrolResponse>(
-      [this](const rpc::Call& call, const v1::EnrolRequest& request, auto reply) {
-        state_.Execute<v1::EnrolResponse>(
-            call.origin, RecordedOf(call),
-            [request, key = call.caller.identity_key](const State& state,
-                                                      const DecisionContext& context) {
-              return state.Decide(request, key, context);
+  dispatcher_.Unary<v1::ListMembersRequest, v1::ListMembersResponse>(
+      [this](const rpc::Call&, const v1::ListMembersRequest& request, auto reply) {
+        state_.Read<v1::ListMembersResponse>(
+            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListMembersResponse> {
+              return state.MembersOf(org);
             },
-            [this, request, reply](absl::StatusOr<v1::EnrolResponse> response) {
-              if (!response.ok()) return reply(std::move(response));
-              response->set_ca_certificate(ca_->certificate_pem());
-              if (response->machine().kind() == v1::MACHINE_KIND_SERVICE) {
-                absl::StatusOr<std::string> certificate =
-                    IssueCertificate(request.keys().identity(), {response->machine().name()},
-                                     {request.addresses().begin(), request.addresses().end()});
-                if (!certificate.ok()) return reply(certificate.status());
-                response->set_server_certificate(*std::move(certificate));
-              }
-              reply(std::move(response));
-            });
+            std::move(reply));
       });
+  dispatcher_.Unary<v1::ListTokensRequest, v1::ListTokensResponse>(
+      [this](const rpc::Call& call, const v1::ListTokensRequest& request, auto reply) {
+        state_.Read<v1::ListTokensResponse>(
+            [principal = request.principal(), caller = call.caller](const State& state) {
+              return state.TokensOf(principal, caller);
+            },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::EnrolRequest, v1::EnrolResponse>([this](const rpc::Call& call,
+                                                                const v1::EnrolRequest& request,
+                                                                auto reply) {
+    state_.Execute<v1::EnrolResponse>(
+        call.origin, RecordedOf(call),
+        [request, key = call.caller.identity_key](const State& state,
+                                                  const DecisionContext& context) {
+          return state.Decide(request, key, context);
+        },
+        [this, request, origin = call.origin, reply](absl::StatusOr<v1::EnrolResponse> response) {
+          if (ReasonOf(response.status()) == reason::kKeyChanged) {
+            // Somebody holds a token that auth made, and other keys: that is for the audit.
+            return state_.RecordRefusal(origin, response.status(), reply);
+          }
+          if (!response.ok()) return reply(std::move(response));
+          response->set_ca_certificate(ca_->certificate_pem());
+          if (response->machine().kind() == v1::MACHINE_KIND_SERVICE) {
+            absl::StatusOr<std::string> certificate =
+                IssueCertificate(request.keys().identity(), {response->machine().name()},
+                                 {request.addresses().begin(), request.addresses().end()});
+            if (!certificate.ok()) return reply(certificate.status());
+            response->set_server_certificate(*std::move(certificate));
+          }
+          reply(std::move(response));
+        });
+  });
   dispatcher_.Unary<v1::ListMachinesRequest, v1::ListMachinesResponse>(
       [this](const rpc::Call&, const v1::ListMachinesRequest& request, auto reply) {
         state_.Read<v1::ListMachinesResponse>(
@@ -216,6 +286,7 @@ absl::Status Service::LoadKeys() {
   BERTH_ASSIGN_OR_RETURN(const SecretBytes seed, with_.key_ring->Unwrap(wrapped_ca_key, kCaKeyRow));
   BERTH_ASSIGN_OR_RETURN(const std::string certificate, row(kCaCertificateRow));
   BERTH_ASSIGN_OR_RETURN(ca_, CertificateAuthority::LoadFrom(seed, certificate));
+  BERTH_ASSIGN_OR_RETURN(ca_fingerprint_, Fingerprint(certificate));
   BERTH_ASSIGN_OR_RETURN(const std::string wrapped_token_key, row(kTokenKeyRow));
   BERTH_ASSIGN_OR_RETURN(token_key_, with_.key_ring->Unwrap(wrapped_token_key, kTokenKeyRow));
   return absl::OkStatus();
@@ -234,7 +305,10 @@ absl::StatusOr<std::string> Service::ReadOrMakeBootstrapToken() const {
 }
 
 void Service::CreateServiceJoinTokens(size_t next, std::function<void(absl::Status)> done) {
-  if (next == with_.services.size()) return done(absl::OkStatus());
+  if (next == with_.services.size()) {
+    ForgetExpiredLater();
+    return done(absl::OkStatus());
+  }
   const std::string& name = with_.services[next];
   const std::string folder = absl::StrCat(with_.folder, "/", kJoinTokenFolder);
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -254,15 +328,37 @@ void Service::CreateServiceJoinTokens(size_t next, std::function<void(absl::Stat
        done](absl::StatusOr<v1::CreateJoinTokenResponse> response) {
         if (!response.ok()) return done(response.status());
         if (response->has_expire_time()) {  // Absent: a member already.
-          if (absl::Status status =
-                  WriteFileAtomically(absl::StrCat(folder, "/", name),
-                                      absl::StrCat(rpc::FormatToken(0, secret), "\n"), kPrivate);
+          if (absl::Status status = WriteFileAtomically(
+                  absl::StrCat(folder, "/", name),
+                  absl::StrCat(rpc::FormatOneTimeToken(rpc::kJoinPurpose, ca_fingerprint_, secret),
+                               "\n"),
+                  kPrivate);
               !status.ok()) {
             return done(std::move(status));
           }
         }
         CreateServiceJoinTokens(next + 1, done);
       });
+}
+
+void Service::ForgetExpiredLater() {
+  with_.executor->PostAfter(kForgetEvery, [this] {
+    CommandOrigin origin;
+    origin.principal = kServicePrincipal;
+    origin.method = "ForgetExpired";
+    state_.Execute<v1::LogoutResponse>(
+        origin, Recorded::kOnChange,
+        [](const State& state, const DecisionContext& context) {
+          return state.ForgetExpired(context);
+        },
+        [this](absl::StatusOr<v1::LogoutResponse> forgotten) {
+          if (!forgotten.ok()) {
+            LogWarning("what has expired is forgotten later",
+                       {{"why", forgotten.status().message()}});
+          }
+          ForgetExpiredLater();
+        });
+  });
 }
 
 std::string Service::DeriveSecret(const CommandOrigin& origin) const {
@@ -290,7 +386,10 @@ absl::StatusOr<std::string> Service::IssueCertificate(
     }
     (IsIpAddress(address) ? ip_addresses : dns_names).push_back(address);
   }
-  return ca_->IssueServerCertificate(identity_key, dns_names, ip_addresses);
+  BERTH_ASSIGN_OR_RETURN(const std::string certificate,
+                         ca_->IssueServerCertificate(identity_key, dns_names, ip_addresses));
+  // Servers show the authority, too: a machine that has only its fingerprint takes it from there.
+  return absl::StrCat(certificate, ca_->certificate_pem());
 }
 
 }  // namespace berth::auth

@@ -50,8 +50,8 @@ class Service {
   // The access watch's content, for the gates of this process. Kept current by this service.
   rpc::AccessView& access() { return access_; }
 
-  // A server certificate for the process that this service is part of, which serves `services`
-  // under `addresses`. After Start.
+  // A server certificate, and the authority's after it, for the process that this service is part
+  // of, which serves `services` under `addresses`. After Start.
   absl::StatusOr<std::string> IssueCertificate(absl::string_view identity_key,
                                                const std::vector<std::string>& services,
                                                const std::vector<std::string>& addresses) const;
@@ -59,10 +59,17 @@ class Service {
 
  private:
   void AddHandlers();
+  // Adds the handler of a command that is decided as State::Decide says.
+  template <typename Request, typename Response>
+  void Command();
+  // The same of one whose answer shows a token, made of a secret that is not stored.
+  template <typename Request, typename Response>
+  void Issue(std::function<void(Response*, const std::string& secret)> show);
   void Prepare(std::function<void(absl::Status)> started);
   absl::Status LoadKeys();
   void CreateServiceJoinTokens(size_t next, std::function<void(absl::Status)> done);
   absl::StatusOr<std::string> ReadOrMakeBootstrapToken() const;
+  void ForgetExpiredLater();
   std::string DeriveSecret(const CommandOrigin& origin) const;
 
   const Dependencies with_;
@@ -70,6 +77,7 @@ class Service {
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
   std::optional<CertificateAuthority> ca_;
+  std::string ca_fingerprint_;
   std::optional<SecretBytes> token_key_;
 };
 

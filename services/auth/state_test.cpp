@@ -3,88 +3,11 @@
 #include <catch2/catch.hpp>
 #include <set>
 #include <string>
-#include <vector>
 
-#include "absl/strings/match.h"
-#include "common/crypto/hash.h"
-#include "common/crypto/machine_identity.h"
-#include "common/rpc/token.h"
-#include "common/status/error_details.h"
-#include "common/testing/scenario.h"
-#include "common/testing/temp_dir.h"
+#include "services/auth/model_platform.h"
 
 namespace berth::auth {
 namespace {
-
-using berth::testing::Scenario;
-using berth::testing::TempDir;
-
-const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
-constexpr char kUlaPrefix[] = "\xfd\x01\x02\x03\x04\x05";
-constexpr char kBootstrapToken[] = "berth_bootstrap_secret";
-
-DecisionContext At(absl::Time now) {
-  DecisionContext context;
-  context.now = now;
-  context.position = 42;
-  return context;
-}
-
-std::string ReadTopic(const TopicKey& key, const std::string& value) {
-  auto text = [&value](auto message) {
-    REQUIRE(message.ParseFromString(value));
-    return message.DebugString();
-  };
-  if (key.first == State::kMachinesTopic || absl::StartsWith(key.second, "machine/")) {
-    return text(v1::Machine());
-  }
-  if (absl::StartsWith(key.second, "principal/")) return text(v1::Principal());
-  return text(v1::Token());
-}
-
-std::vector<v1::Event> PlatformInitialised() {
-  return State().Initialise(kUlaPrefix, Blake2b256({kBootstrapToken}), {})->events;
-}
-
-Scenario<State> Platform() {
-  Scenario<State> scenario(ReadTopic);
-  scenario.Given(PlatformInitialised());
-  return scenario;
-}
-
-// A secret part of a token, of a size that ParseToken takes.
-std::string Secret(char c) { return std::string(rpc::kTokenSecretSize, c); }
-
-v1::Event JoinTokenCreated(char secret, v1::MachineKind kind, const std::string& name) {
-  v1::Event event;
-  v1::JoinTokenCreated* created = event.mutable_join_token_created();
-  created->set_token_hash(rpc::TokenHash(Secret(secret)));
-  created->set_kind(kind);
-  created->set_name(name);
-  created->set_org(kind == v1::MACHINE_KIND_SERVICE ? "" : "home");
-  created->mutable_expire_time()->set_seconds(
-      absl::ToUnixSeconds(kNow + State::kJoinTokenDuration));
-  return event;
-}
-
-// A machine with keys of its own.
-struct Machine {
-  v1::EnrolRequest Enrol(char secret) const {
-    v1::EnrolRequest request;
-    request.set_join_token(rpc::FormatToken(0, Secret(secret)));
-    const PublicKeys& keys = identity.public_keys();
-    request.mutable_keys()->set_identity(keys.identity);
-    request.mutable_keys()->set_wireguard(keys.wireguard);
-    request.mutable_keys()->set_sealing(keys.sealing);
-    request.mutable_keys()->set_wireguard_signature(keys.wireguard_signature);
-    request.mutable_keys()->set_sealing_signature(keys.sealing_signature);
-    return request;
-  }
-  const std::string& key() const { return identity.public_keys().identity; }
-
-  TempDir folder;
-  MachineIdentity identity = *MachineIdentity::LoadOrCreate(folder.File("identity"));
-};
 
 TEST_CASE("a platform is made once", "[auth][state]") {
   Scenario<State> scenario(ReadTopic);
@@ -95,7 +18,7 @@ TEST_CASE("a platform is made once", "[auth][state]") {
   scenario.Given(made->events);
   CHECK(scenario.state().initialised());
   CHECK(scenario.state().HasOrg("home"));
-  const auto again = scenario.state().Initialise("\xfd", "other", {{"row", "other"}});
+  const auto again = scenario.state().Initialise("\xfd", "hash", {{"row", "other"}});
   REQUIRE(again.ok());
   CHECK(again->events.empty());
   CHECK(again->rows.empty());
@@ -130,6 +53,22 @@ TEST_CASE("the bootstrap token signs in as the administrator", "[auth][state]") 
     scenario.When(request, std::string("token hash"), At(kNow))
         .ThenRefused(absl::StatusCode::kInvalidArgument);
   }
+}
+
+TEST_CASE("another bootstrap token takes the place of the one before", "[auth][state]") {
+  Scenario<State> scenario = Platform();
+  const auto again = scenario.state().Initialise(kUlaPrefix, Blake2b256({"berth_other"}), {});
+  REQUIRE(again.ok());
+  REQUIRE(again->events.size() == 1);
+  CHECK(again->rows.empty());
+  scenario.Given(again->events);
+  v1::LoginRequest request;
+  request.set_bootstrap_token(kBootstrapToken);
+  scenario.When(request, std::string("token hash"), At(kNow))
+      .ThenRefused(absl::StatusCode::kPermissionDenied, "bootstrap token");
+  request.set_bootstrap_token("berth_other");
+  scenario.When(request, std::string("token hash"), At(kNow)).ThenDone();
+  scenario.CheckReplay();
 }
 
 TEST_CASE("a platform that is not made yet signs nobody in", "[auth][state]") {
