@@ -34,8 +34,10 @@ bool IsPermanent(const absl::Status& status) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kUnimplemented: return true;
-    default: return false;
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -56,7 +58,9 @@ class RolloutWatch {
         redraw_(StyleFor(output) == Progress::Style::kRedraw),
         progress_(
             StyleFor(output),
-            absl::StrCat(berth::ToString(promotion.environment), " release ", promotion.release),
+            absl::StrCat(berth::ToString(promotion.environment),
+                         promotion.release == 0 ? std::string(" is taken away")
+                                                : absl::StrCat(" release ", promotion.release)),
             stderr) {}
 
   // kCancelled and kDeadlineExceeded as FollowRollout.
@@ -83,11 +87,13 @@ class RolloutWatch {
     const Foreground::Outcome outcome = foreground_.Run(timeout);
     progress_.Finish();
     switch (outcome) {
-      case Foreground::Outcome::kInterrupted: return absl::CancelledError("interrupted");
+      case Foreground::Outcome::kInterrupted:
+        return absl::CancelledError("interrupted");
       case Foreground::Outcome::kTimedOut:
         return absl::DeadlineExceededError(
             absl::StrCat("not done after ", absl::FormatDuration(timeout)));
-      case Foreground::Outcome::kStopped: break;
+      case Foreground::Outcome::kStopped:
+        break;
     }
     if (!broken_.ok()) return broken_;
     return *EndOf(view_, promotion_.number);
@@ -130,6 +136,10 @@ class RolloutWatch {
 };
 
 std::string HowToLook(const Promotion& promotion) {
+  if (promotion.release == 0) {
+    return absl::StrCat("it is still being taken away; look with `berth status ",
+                        promotion.environment.app(), "/", promotion.environment.env(), "`");
+  }
   return absl::StrCat("release ", promotion.release,
                       " is still being rolled out; look with `berth status ",
                       promotion.environment.app(), "/", promotion.environment.env(), "`");
@@ -185,6 +195,10 @@ std::string RolloutFailure(const Promotion& promotion, const scheduler::v1::Roll
 
 std::string RolloutSuccess(const Promotion& promotion, const EnvironmentView& view,
                            absl::Duration elapsed) {
+  if (promotion.release == 0) {
+    return absl::StrCat(berth::ToString(promotion.environment), " is gone after ",
+                        ElapsedText(elapsed), "\n");
+  }
   const Readiness readiness = ReadinessOf(view);
   std::string text = absl::StrCat("release ", promotion.release, " is live: ", readiness.ready, "/",
                                   readiness.total, " ready in ", ElapsedText(elapsed), "\n");

@@ -24,7 +24,7 @@ struct WaitOptions {
 // What was promoted.
 struct Promotion {
   types::v1::EnvironmentName environment;
-  uint64_t release = 0;
+  uint64_t release = 0;  // 0: none, so that everything is taken away.
   uint64_t number = 0;
 };
 

@@ -55,5 +55,12 @@ TEST_CASE("a first release that fails leaves nothing that serves", "[cli][rollou
         "release 3 failed: the deadline passed\nno release serves");
 }
 
+TEST_CASE("what was taken away is said to be gone", "[cli][rollout]") {
+  Promotion promotion = ReleaseThree();
+  promotion.release = 0;
+  CHECK(RolloutSuccess(promotion, EnvironmentView(), absl::Seconds(2)) ==
+        "home/notes/production is gone after 2.0 s\n");
+}
+
 }  // namespace
 }  // namespace berth::cli

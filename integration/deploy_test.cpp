@@ -106,5 +106,33 @@ TEST_CASE("an image of its own is a new release, too") {
   CHECK(releases.at(0).at("image") != releases.at(1).at("image"));
 }
 
+TEST_CASE("a deleted environment leaves nothing, and its routes are free for others") {
+  constexpr char kUrl[] = "http://127.0.0.1:7070/";
+  constexpr char kRoute[] = "routes:\n  plain: {listen: tcp/7070, to: web.http}\n";
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  const std::string folder = platform.WriteManifest("hello", HelloManifest().ToYaml() + kRoute);
+  platform.BerthJson({"deploy", folder});
+  REQUIRE(Get(kUrl).status == 200);
+
+  const Finished unconfirmed = platform.Berth({"env", "delete", "hello"});
+  CHECK(unconfirmed.exit_code == 2);
+  CHECK(Get(kUrl).status == 200);
+  platform.BerthJson({"env", "delete", "hello", "--yes"});
+  CHECK(platform.Starts().empty());
+  CHECK(platform.Berth({"status", "hello"}).exit_code == 3);
+  CHECK(platform.BerthJson({"env", "list"}).at("items").empty());
+  CHECK(platform.Berth({"env", "delete", "hello", "--yes"}).exit_code == 3);
+
+  platform.BerthJson({"deploy", platform.WriteManifest(
+                                    "second", HelloManifest{.app = "second"}.ToYaml() + kRoute)});
+  CHECK(Get(kUrl).status == 200);
+  // Its numbers are not used again.
+  platform.BerthJson({"env", "delete", "second", "--yes"});
+  CHECK(platform.BerthJson({"deploy", folder}).at("release") == "2");
+  CHECK(Get(kUrl).status == 200);
+}
+
 }  // namespace
 }  // namespace berth::integration

@@ -6,11 +6,11 @@ namespace berth::cli {
 
 std::vector<Command> AllCommands() {
   std::vector<Command> commands = {
-      UpCommand(),      DownCommand(),    DeployCommand(),   StatusCommand(),
-      LogsCommand(),    ScaleCommand(),   RollbackCommand(), ReleaseListCommand(),
-      AppListCommand(), EnvListCommand(), HostListCommand(), LoginCommand(),
-      WhoAmICommand(),
+      UpCommand(),      DownCommand(),     DeployCommand(),   StatusCommand(),
+      LogsCommand(),    ScaleCommand(),    RollbackCommand(), ReleaseListCommand(),
+      AppListCommand(), HostListCommand(), LoginCommand(),    WhoAmICommand(),
   };
+  for (Command& command : EnvCommands()) commands.push_back(std::move(command));
   for (Command& command : ContextCommands()) commands.push_back(std::move(command));
   commands.push_back(DoctorCommand());
   commands.push_back(VersionCommand());
@@ -21,7 +21,7 @@ std::vector<Command> AllCommands() {
 std::vector<Group> AllGroups() {
   return {{"release", "Look at the releases of an environment"},
           {"app", "Look at the apps of an org"},
-          {"env", "Look at the environments of an org"},
+          {"env", "Look at the environments of an org, and delete them"},
           {"host", "Look at the hosts of an org"},
           {"context", "Choose which Berth commands go to"},
           {"completion", "Complete command lines in a shell"}};

@@ -23,7 +23,7 @@ Command ScaleCommand();
 Command RollbackCommand();
 Command ReleaseListCommand();
 Command AppListCommand();
-Command EnvListCommand();
+std::vector<Command> EnvCommands();
 Command HostListCommand();
 Command DoctorCommand();
 Command VersionCommand();

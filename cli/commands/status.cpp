@@ -21,6 +21,7 @@ using scheduler::v1::Instance;
 std::string RolloutText(const scheduler::v1::Rollout& rollout) {
   switch (rollout.phase()) {
     case scheduler::v1::ROLLOUT_PHASE_RUNNING: {
+      if (rollout.release() == 0) return "everything is being taken away";
       const std::string waiting = rollout.reason().empty() ? "" : ": " + rollout.reason();
       return absl::StrCat("release ", rollout.release(), " is being rolled out", waiting);
     }

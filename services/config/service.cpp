@@ -60,6 +60,7 @@ void Service::AddHandlers() {
       });
   Command<v1::RollbackRequest, v1::RollbackResponse>();
   Command<v1::ScaleRequest, v1::ScaleResponse>();
+  Command<v1::DeleteEnvironmentRequest, v1::DeleteEnvironmentResponse>();
   Command<v1::ReportRolloutRequest, v1::ReportRolloutResponse>();
   dispatcher_.Unary<v1::ListEnvironmentsRequest, v1::ListEnvironmentsResponse>(
       [this](const rpc::Call&, const v1::ListEnvironmentsRequest& request, auto reply) {

@@ -201,10 +201,29 @@ Decided<v1::Event, v1::ScaleResponse> State::Decide(const v1::ScaleRequest& requ
   return decision;
 }
 
+Decided<v1::Event, v1::DeleteEnvironmentResponse> State::Decide(
+    const v1::DeleteEnvironmentRequest& request, const DecisionContext&) const {
+  BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
+  Decision<Event, v1::DeleteEnvironmentResponse> decision;
+  if (environment->deleted && environment->rollout == v1::ROLLOUT_STATE_RUNNING) {
+    decision.response.set_promotion(environment->promotion);
+    decision.response.set_unchanged(true);
+    return decision;
+  }
+  decision.response.set_promotion(environment->promotion + 1);
+  v1::EnvironmentDeleted* deleted = decision.events.emplace_back().mutable_environment_deleted();
+  *deleted->mutable_environment() = environment->name;
+  deleted->set_promotion(decision.response.promotion());
+  return decision;
+}
+
 Decided<v1::Event, v1::ReportRolloutResponse> State::Decide(const v1::ReportRolloutRequest& request,
                                                             const DecisionContext&) const {
-  BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
   Decision<Event, v1::ReportRolloutResponse> decision;
+  // Said again of one that is gone since.
+  const auto known = environments_.find(ToString(request.environment()));
+  if (known != environments_.end() && known->second.IsGone()) return decision;
+  BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
   if (request.promotion() != environment->promotion ||
       environment->rollout != v1::ROLLOUT_STATE_RUNNING) {
     return decision;  // About a rollout that a newer one has overtaken, or told before.
@@ -244,6 +263,7 @@ void State::Apply(const Event& event) {
       environment.promotion = promoted.promotion();
       environment.rollout = v1::ROLLOUT_STATE_RUNNING;
       environment.rollout_reason.clear();
+      environment.deleted = false;
       return;
     }
     case Event::kRolloutSucceeded: {
@@ -262,6 +282,18 @@ void State::Apply(const Event& event) {
       environment.rollout_reason = failed.reason();
       environment.desired = failed.return_to_release();
       environment.promotion = failed.return_promotion();
+      return;
+    }
+    case Event::kEnvironmentDeleted: {
+      const v1::EnvironmentDeleted& deleted = event.environment_deleted();
+      Environment& environment = environments_[ToString(deleted.environment())];
+      environment.desired = 0;
+      environment.current = 0;
+      environment.previous = 0;
+      environment.promotion = deleted.promotion();
+      environment.rollout = v1::ROLLOUT_STATE_RUNNING;
+      environment.rollout_reason.clear();
+      environment.deleted = true;
       return;
     }
     case Event::EVENT_NOT_SET:
@@ -283,6 +315,9 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       return;
     case Event::kReleaseCreated:
       keys->insert({kEnvironmentsTopic, ToString(event.release_created().environment())});
+      return;
+    case Event::kEnvironmentDeleted:
+      keys->insert({kEnvironmentsTopic, ToString(event.environment_deleted().environment())});
       return;
     case Event::kEnvironmentCreated:
     case Event::EVENT_NOT_SET:
@@ -317,7 +352,8 @@ absl::StatusOr<v1::Environment> State::FindEnvironment(const EnvironmentName& na
 std::vector<v1::Environment> State::EnvironmentsOf(const std::string& org) const {
   std::vector<v1::Environment> environments;
   for (const auto& [key, environment] : environments_) {
-    if (environment.name.org() == org) environments.push_back(ToProto(environment));
+    if (environment.name.org() == org && !environment.IsGone())
+      environments.push_back(ToProto(environment));
   }
   return environments;
 }
@@ -334,10 +370,11 @@ absl::StatusOr<std::vector<v1::Release>> State::ReleasesOf(const EnvironmentName
 
 absl::StatusOr<const State::Environment*> State::Find(const EnvironmentName& name) const {
   const auto found = environments_.find(ToString(name));
-  if (found != environments_.end()) return &found->second;
+  if (found != environments_.end() && !found->second.IsGone()) return &found->second;
   const std::string app_prefix = absl::StrCat(name.org(), "/", name.app(), "/");
-  const auto near = environments_.lower_bound(app_prefix);
-  if (near != environments_.end() && absl::StartsWith(near->first, app_prefix)) {
+  for (auto near = environments_.lower_bound(app_prefix);
+       near != environments_.end() && absl::StartsWith(near->first, app_prefix); ++near) {
+    if (near->second.IsGone()) continue;
     return absl::NotFoundError(absl::StrCat("app ", name.app(), " of org ", name.org(),
                                             " has no environment ", name.env(),
                                             "; see: berth env list"));
@@ -359,6 +396,7 @@ v1::Environment State::ToProto(const Environment& environment) {
   if (!environment.releases.empty()) {
     proto.set_newest_release(environment.releases.rbegin()->first);
   }
+  proto.set_deleted(environment.deleted);
   return proto;
 }
 

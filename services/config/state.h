@@ -32,6 +32,8 @@ class State {
                                               const DecisionContext& context) const;
   Decided<Event, v1::ScaleResponse> Decide(const v1::ScaleRequest& request,
                                            const DecisionContext& context) const;
+  Decided<Event, v1::DeleteEnvironmentResponse> Decide(const v1::DeleteEnvironmentRequest& request,
+                                                       const DecisionContext& context) const;
   Decided<Event, v1::ReportRolloutResponse> Decide(const v1::ReportRolloutRequest& request,
                                                    const DecisionContext& context) const;
 
@@ -56,9 +58,14 @@ class State {
     uint64_t promotion = 0;
     v1::RolloutState rollout = v1::ROLLOUT_STATE_UNSPECIFIED;
     std::string rollout_reason;
+    bool deleted = false;
+
+    // Deleted, and everything is taken away. Its entry stays, so that numbers are used once only.
+    bool IsGone() const { return deleted && rollout == v1::ROLLOUT_STATE_SUCCEEDED; }
   };
 
   static v1::Environment ToProto(const Environment& environment);
+  // Not those that are gone.
   absl::StatusOr<const Environment*> Find(const types::v1::EnvironmentName& name) const;
 
   std::map<std::string, Environment> environments_;  // By ORG/APP/ENV.

@@ -314,5 +314,51 @@ TEST_CASE("releases are listed newest first, environments by org", "[config][sta
   CHECK(config.state().EnvironmentsOf("nobody").empty());
 }
 
+v1::DeleteEnvironmentRequest Delete() {
+  v1::DeleteEnvironmentRequest request;
+  *request.mutable_environment() = Notes();
+  return request;
+}
+
+TEST_CASE("a deleted environment wants nothing and is gone once that is so", "[config][state]") {
+  Config config;
+  config.GivenDeployed(kFirst);
+  CHECK(config.When(Delete(), Context()).ThenDone().promotion() == 2);
+  CHECK(config.Environment().deleted());
+  CHECK_FALSE(config.Environment().has_desired());
+  CHECK(config.Environment().rollout() == v1::ROLLOUT_STATE_RUNNING);
+  CHECK(config.When(Delete(), Context()).ThenNothing().unchanged());
+  config.When(Rollback(), Context()).ThenRefused(absl::StatusCode::kNotFound);
+  config.When(Scale("web", 2), Context()).ThenRefused(absl::StatusCode::kFailedPrecondition);
+
+  config.When(Report(2), Context()).ThenDone();
+  CHECK(absl::IsNotFound(config.state().FindEnvironment(Notes()).status()));
+  CHECK(config.state().EnvironmentsOf("home").empty());
+  config.When(Delete(), Context()).ThenRefused(absl::StatusCode::kNotFound);
+  // The scheduler, which was not heard to have been heard, says it again.
+  config.When(Report(2), Context()).ThenNothing();
+  config.CheckReplay();
+
+  SECTION("deployed to again, it counts on") {
+    const auto outcome = config.When(Deploy(kFirst), Manifest(), Context());
+    CHECK(outcome.ThenDone().release() == 2);
+    CHECK(outcome.ThenDone().promotion() == 3);
+    CHECK_FALSE(config.Environment().deleted());
+    config.CheckReplay();
+  }
+}
+
+TEST_CASE("an environment that could not be taken away whole is still there", "[config][state]") {
+  Config config;
+  config.GivenDeployed(kFirst);
+  config.When(Delete(), Context()).ThenDone();
+  config.When(Report(2, "an instance does not stop"), Context()).ThenDone();
+  CHECK(config.Environment().rollout() == v1::ROLLOUT_STATE_FAILED);
+  // What the failure returns to is nothing, too.
+  config.When(Report(3), Context()).ThenNothing();
+  CHECK_FALSE(config.Environment().has_desired());
+  CHECK(config.When(Delete(), Context()).ThenDone().promotion() == 4);
+}
+
 }  // namespace
 }  // namespace berth::config
