@@ -104,7 +104,7 @@ void Agent::Start(const WatchClient& desired) {
   everything.revision = desired.revision();
   if (desired.revision().has_value()) DesiredChanged(desired, everything);
   ListInstances();
-  CollectFacts();
+  CollectFactsPeriodically();
   ReportPeriodically();
 }
 
@@ -529,7 +529,17 @@ std::optional<InstanceHandle> Agent::HandleOf(const std::string& instance) const
   return found->second.observed.handle;
 }
 
+void Agent::ImagesChanged() { CollectFacts(); }
+
+void Agent::CollectFactsPeriodically() {
+  CollectFacts();
+  with_.loop->PostAfter(kFactsInterval, [this] { CollectFactsPeriodically(); });
+}
+
 void Agent::CollectFacts() {
+  facts_outdated_ = facts_collecting_;
+  if (facts_collecting_) return;
+  facts_collecting_ = true;
   with_.workers.back()->Post([this] {
     scheduler::v1::HostFacts facts = with_.collect_facts();
     for (std::string& problem : *facts.mutable_problems()) problem = ToUtf8(problem);
@@ -541,7 +551,8 @@ void Agent::CollectFacts() {
         report_due_ = true;
         SendReport();
       }
-      with_.loop->PostAfter(kFactsInterval, [this] { CollectFacts(); });
+      facts_collecting_ = false;
+      if (facts_outdated_) CollectFacts();
     });
   });
 }

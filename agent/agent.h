@@ -71,9 +71,14 @@ class Agent {
   // The watch brought news.
   void DesiredChanged(const WatchClient& client, const WatchClient::Update& update);
 
-  // The driver's watch for exits began: what exited before was not told.
-  void ExitsWatched() { ListInstances(); }
+  // The driver's watch for events began: what happened before was not told.
+  void EventsWatched() {
+    ListInstances();
+    ImagesChanged();
+  }
   void InstanceExited(const std::string& instance);
+  // An image that was made a moment ago may be what the scheduler waits for.
+  void ImagesChanged();
 
   // To read an instance's log with; nullopt: it does not exist here.
   std::optional<InstanceHandle> HandleOf(const std::string& instance) const;
@@ -110,6 +115,7 @@ class Agent {
   void RunCheck(const std::string& instance);
   void CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result);
   void CollectFacts();
+  void CollectFactsPeriodically();
   void ReportSoon();
   void SendReport();
   void ReportPeriodically();
@@ -127,7 +133,9 @@ class Agent {
   std::map<std::string, Local> local_;
   scheduler::v1::HostFacts facts_;
   bool facts_known_ = false;
-  bool report_due_ = false;  // Something changed since the last report was made.
+  bool facts_collecting_ = false;
+  bool facts_outdated_ = false;  // Since they began to be collected.
+  bool report_due_ = false;      // Something changed since the last report was made.
   bool report_sending_ = false;
 };
 

@@ -173,8 +173,12 @@ struct Life {
                  checks.push_back(request);
                  return check;
                },
-               [] {
+               [this] {
                  scheduler::v1::HostFacts facts;
+                 const auto images = machine->driver.LocalImages();
+                 for (const LocalImage& image : images.value_or(std::vector<LocalImage>())) {
+                   facts.add_local_images(image.digest);
+                 }
                  facts.set_agent_version("1");
                  facts.add_problems("a problem with \xff bytes");
                  return facts;
@@ -202,6 +206,21 @@ TEST_CASE("an assignment is started, and ready as soon as it runs where nothing 
   CHECK(life.reports.back().applied().position() == 1);
   CHECK(life.reports.back().facts().agent_version() == "1");
   CHECK(life.agent.HandleOf(kWeb).has_value());
+}
+
+TEST_CASE("a new image is reported at once, also one made while images are looked at", "[agent]") {
+  Machine machine;
+  Life life(&machine);
+  life.Settle();
+  CHECK(life.reports.back().facts().local_images().empty());
+  machine.driver.AddLocalImage({.id = {}, .digest = "sha256:1", .names = {}});
+  life.agent.ImagesChanged();
+  // The second one is made when the worker has looked already.
+  life.worker.RunUntilIdle();
+  machine.driver.AddLocalImage({.id = {}, .digest = "sha256:2", .names = {}});
+  life.agent.ImagesChanged();
+  life.Settle();
+  CHECK(life.reports.back().facts().local_images().size() == 2);
 }
 
 TEST_CASE("with a check an instance is ready once that passes", "[agent]") {
@@ -498,7 +517,7 @@ TEST_CASE("an exit that nobody told of is found when exits are watched again", "
   Life life(&machine);
   life.Want({Run(kWeb)});
   machine.driver.Exit(kWeb, 1);
-  life.agent.ExitsWatched();
+  life.agent.EventsWatched();
   life.Settle();
   CHECK(life.PhaseOf() == scheduler::v1::PHASE_FAILED);
 }

@@ -86,16 +86,21 @@ std::string OwnerOf(const auth::v1::Machine& machine) {
                       HexEncode(machine.keys().identity().substr(0, kKeyBytesShown)));
 }
 
-// Tells the loop of every exit, again and again until `stop`.
-void WatchExits(Driver* driver, Agent* agent, Executor* loop, Executor* own, std::stop_token stop) {
-  const absl::Status status = driver->WatchExits(
-      stop, [&] { loop->Post([agent] { agent->ExitsWatched(); }); },
-      [&](const InstanceExit& exit) {
-        loop->Post([agent, instance = exit.instance_id] { agent->InstanceExited(instance); });
-      });
+// Tells the loop of what the driver tells of, again and again until `stop`.
+void WatchEvents(Driver* driver, Agent* agent, Executor* loop, Executor* own,
+                 std::stop_token stop) {
+  const absl::Status status = driver->WatchEvents(
+      stop,
+      {.on_watching = [&] { loop->Post([agent] { agent->EventsWatched(); }); },
+       .on_exit =
+           [&](const InstanceExit& exit) {
+             loop->Post([agent, instance = exit.instance_id] { agent->InstanceExited(instance); });
+           },
+       .on_images_changed = [&] { loop->Post([agent] { agent->ImagesChanged(); }); }});
   if (stop.stop_requested()) return;
-  LogWarning("the watch for exits ended and is begun again", {{"why", status.message()}});
-  own->PostAfter(kRetryDelay, [=] { WatchExits(driver, agent, loop, own, stop); });
+  LogWarning("the watch for the driver's events ended and is begun again",
+             {{"why", status.message()}});
+  own->PostAfter(kRetryDelay, [=] { WatchEvents(driver, agent, loop, own, stop); });
 }
 
 absl::Status Run(const AgentSettings& settings) {
@@ -178,15 +183,16 @@ absl::Status Run(const AgentSettings& settings) {
     desired->Start();
     relay.Connect();
   });
-  ThreadExecutor exits("exits");
+  ThreadExecutor events("events");
   std::stop_source stop;
-  exits.Post([&, token = stop.get_token()] { WatchExits(&driver, &agent, &loop, &exits, token); });
+  events.Post(
+      [&, token = stop.get_token()] { WatchEvents(&driver, &agent, &loop, &events, token); });
 
   LogInfo("berth-agent runs", {{"host", host}, {"version", BERTH_VERSION}});
   WaitForStop();
   LogInfo("berth-agent stops; instances keep running");
   stop.request_stop();
-  exits.Stop();
+  events.Stop();
   loop.Stop();
   for (const auto& worker : workers) worker->Stop();
   return absl::OkStatus();

@@ -164,6 +164,16 @@ struct DriverFacts {
   std::vector<HostProblem> problems = {};
 };
 
+// What a driver tells of. None is empty.
+struct DriverEvents {
+  // Once, when nothing later can be missed: the caller asks then for what was earlier.
+  std::function<void()> on_watching;
+  // An instance exited. May be told twice.
+  std::function<void(const InstanceExit&)> on_exit;
+  // LocalImages() may answer something else from now on.
+  std::function<void()> on_images_changed;
+};
+
 // Runs instances with one isolation technology (OCI container, microVM, plain process).
 //
 // Every call may be repeated after an agent crash, so each one is idempotent: starting an attempt
@@ -235,12 +245,9 @@ class Driver {
 
   virtual absl::StatusOr<DriverFacts> Facts() = 0;
 
-  // Calls `on_exit` on this thread as instances exit, so that nobody polls. An exit may be told
-  // twice. `on_watching` is called once, when no later exit can be missed: the caller lists then to
-  // learn of earlier ones. Returns OK when `stop` was requested, and kUnavailable when the runtime
-  // went away: the caller tries again.
-  virtual absl::Status WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
-                                  const std::function<void(const InstanceExit&)>& on_exit) = 0;
+  // Tells on this thread what happens, so that nobody polls. Returns OK when `stop` was requested,
+  // and kUnavailable when the runtime went away: the caller tries again.
+  virtual absl::Status WatchEvents(std::stop_token stop, const DriverEvents& events) = 0;
 };
 
 }  // namespace berth

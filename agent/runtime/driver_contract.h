@@ -27,6 +27,9 @@ class DriverUnderTest {
   virtual std::string image() = 0;
   virtual std::string missing_image() = 0;
 
+  // Makes one more local image.
+  virtual void MakeImage() = 0;
+
   // An instance that prints the lines and then runs until it is asked to end.
   virtual InstanceSpec RunsUntilStopped(const std::string& instance_id,
                                         const std::vector<std::string>& lines) = 0;
@@ -36,17 +39,23 @@ class DriverUnderTest {
   virtual InstanceSpec IgnoresStop(const std::string& instance_id) = 0;
 };
 
-// Collects what WatchExits tells, on a thread of its own.
-class ExitListener {
+// Collects what WatchEvents tells, on a thread of its own.
+class EventListener {
  public:
-  explicit ExitListener(Driver& driver) : thread_("exits") {
+  explicit EventListener(Driver& driver) : thread_("events") {
     thread_.Post([this, &driver] {
-      const absl::Status status = driver.WatchExits(
-          stop_.get_token(), [this] { watching_.Notify(); },
-          [this](const InstanceExit& exit) {
-            MutexLock lock(&mutex_);
-            exits_.push_back(exit);
-          });
+      const absl::Status status =
+          driver.WatchEvents(stop_.get_token(), {.on_watching = [this] { watching_.Notify(); },
+                                                 .on_exit =
+                                                     [this](const InstanceExit& exit) {
+                                                       MutexLock lock(&mutex_);
+                                                       exits_.push_back(exit);
+                                                     },
+                                                 .on_images_changed =
+                                                     [this] {
+                                                       MutexLock lock(&mutex_);
+                                                       images_changed_ = true;
+                                                     }});
       MutexLock lock(&mutex_);
       result_ = status;
       ended_ = true;
@@ -54,7 +63,7 @@ class ExitListener {
     watching_.WaitForNotificationWithTimeout(kWaitMax);
   }
 
-  ~ExitListener() { (void)Stop(); }
+  ~EventListener() { (void)Stop(); }
 
   bool watching() const { return watching_.HasBeenNotified(); }
 
@@ -68,13 +77,20 @@ class ExitListener {
     return mutex_.AwaitWithTimeout(told, kWaitMax);
   }
 
-  // What WatchExits returned once it was asked to stop.
+  // Whether it was told that images changed, if need be after waiting for it.
+  bool AwaitImages() {
+    MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(
+        [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return images_changed_; }, kWaitMax);
+  }
+
+  // What WatchEvents returned once it was asked to stop.
   absl::Status Stop() {
     stop_.request_stop();
     return Result();
   }
 
-  // What WatchExits returned by itself.
+  // What WatchEvents returned by itself.
   absl::Status Result() {
     MutexLock lock(&mutex_);
     mutex_.AwaitWithTimeout([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return ended_; }, kWaitMax);
@@ -88,7 +104,8 @@ class ExitListener {
   Notification watching_;
   Mutex mutex_;
   std::vector<InstanceExit> exits_ ABSL_GUARDED_BY(mutex_);
-  absl::Status result_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("WatchExits did not return");
+  bool images_changed_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status result_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("WatchEvents did not return");
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   ThreadExecutor thread_;
 };
@@ -193,7 +210,7 @@ inline void CheckDriverContract(DriverUnderTest& under_test) {
     CHECK(PhaseOf(driver, second) == InstancePhase::kRunning);
   }
   SECTION("an exit is told with its code, and its last words are kept") {
-    ExitListener listener(driver);
+    EventListener listener(driver);
     REQUIRE(listener.watching());
     const InstanceHandle handle = MustStart(driver, under_test.ExitsWith("job-1", 7));
     REQUIRE(listener.AwaitExit(handle));
@@ -210,8 +227,15 @@ inline void CheckDriverContract(DriverUnderTest& under_test) {
     CHECK(status.phase == InstancePhase::kExited);
     CHECK(status.exit_code == 137);
   }
+  SECTION("a new image is told of, once the images are watched") {
+    EventListener listener(driver);
+    REQUIRE(listener.watching());
+    under_test.MakeImage();
+    CHECK(listener.AwaitImages());
+    CHECK(listener.Stop() == absl::OkStatus());
+  }
   SECTION("destroying ends what runs, and its exit is told") {
-    ExitListener listener(driver);
+    EventListener listener(driver);
     REQUIRE(listener.watching());
     const InstanceHandle handle = MustStart(driver, under_test.IgnoresStop("web-1"));
     CHECK(driver.Destroy(handle) == absl::OkStatus());

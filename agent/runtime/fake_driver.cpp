@@ -242,30 +242,40 @@ absl::StatusOr<DriverFacts> FakeDriver::Facts() {
   return facts_;
 }
 
-absl::Status FakeDriver::WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
-                                    const std::function<void(const InstanceExit&)>& on_exit) {
+absl::Status FakeDriver::WatchEvents(std::stop_token stop, const DriverEvents& events) {
   const std::stop_callback wake(stop, [this] { MutexLock lock(&mutex_); });
   size_t told = 0;
+  int images_told = 0;
   {
     MutexLock lock(&mutex_);
     if (!unavailable_.ok()) return unavailable_;
     SettleLocked();
     told = exits_.size();
+    images_told = images_changed_;
   }
-  on_watching();
+  events.on_watching();
   while (true) {
-    InstanceExit exit;
+    std::optional<InstanceExit> exit;
     {
       MutexLock lock(&mutex_);
       auto changed = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return told < exits_.size() || stop.stop_requested() || !unavailable_.ok();
+        return told < exits_.size() || images_told < images_changed_ || stop.stop_requested() ||
+               !unavailable_.ok();
       };
       mutex_.Await(changed);
       if (stop.stop_requested()) return absl::OkStatus();
       if (!unavailable_.ok()) return unavailable_;
-      exit = exits_[told++];
+      if (told < exits_.size()) {
+        exit = exits_[told++];
+      } else {
+        images_told = images_changed_;
+      }
     }
-    on_exit(exit);
+    if (exit.has_value()) {
+      events.on_exit(*exit);
+    } else {
+      events.on_images_changed();
+    }
   }
 }
 
@@ -287,6 +297,7 @@ void FakeDriver::SetImageError(const std::string& image, absl::Status error) {
 void FakeDriver::AddLocalImage(LocalImage image) {
   MutexLock lock(&mutex_);
   local_images_.push_back(std::move(image));
+  ++images_changed_;
 }
 
 void FakeDriver::SetExec(

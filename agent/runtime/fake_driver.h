@@ -50,8 +50,7 @@ class FakeDriver : public Driver {
                                   absl::Duration timeout) override;
   absl::StatusOr<std::vector<LocalImage>> LocalImages() override;
   absl::StatusOr<DriverFacts> Facts() override;
-  absl::Status WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
-                          const std::function<void(const InstanceExit&)>& on_exit) override;
+  absl::Status WatchEvents(std::stop_token stop, const DriverEvents& events) override;
 
   // For attempts of this instance, or of all others, that are started from now on.
   void SetScript(const std::string& instance_id, Script script);
@@ -106,6 +105,7 @@ class FakeDriver : public Driver {
   std::map<std::string, absl::Status> image_errors_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> pulled_ ABSL_GUARDED_BY(mutex_);
   std::vector<LocalImage> local_images_ ABSL_GUARDED_BY(mutex_);
+  int images_changed_ ABSL_GUARDED_BY(mutex_) = 0;  // How often.
   std::function<absl::StatusOr<ExecResult>(const std::vector<std::string>&)> exec_
       ABSL_GUARDED_BY(mutex_);
   DriverFacts facts_ ABSL_GUARDED_BY(mutex_) = {

@@ -19,6 +19,8 @@ class FakeUnderTest : public testing::DriverUnderTest {
   std::string image() override { return "registry.example/web@sha256:1"; }
   std::string missing_image() override { return "registry.example/nothing@sha256:2"; }
 
+  void MakeImage() override { fake_.AddLocalImage({.id = {}, .digest = "sha256:3", .names = {}}); }
+
   InstanceSpec RunsUntilStopped(const std::string& instance_id,
                                 const std::vector<std::string>& lines) override {
     return Scripted(instance_id, {.log = lines});

@@ -206,9 +206,10 @@ std::optional<InstanceRecord> RecordFromListEntry(const json& container) {
   return record;
 }
 
-std::optional<InstanceExit> ExitFromEvent(const json& event) {
+std::optional<InstanceExit> ExitFromEvent(const json& event, absl::string_view host) {
   const json& actor = FieldOf(event, "Actor");
   const json& labels = FieldOf(actor, "Attributes");
+  if (StringOf(labels, kHostLabel) != host) return std::nullopt;
   InstanceExit exit{{StringOf(actor, "ID")}, StringOf(labels, kInstanceLabel), AttemptOf(labels)};
   if (exit.handle.value.empty() || exit.instance_id.empty()) return std::nullopt;
   return exit;

@@ -26,9 +26,9 @@ absl::StatusOr<nlohmann::json> ContainerRequest(const InstanceSpec& spec, absl::
 InstanceStatus StatusFromInspection(const nlohmann::json& container);
 InstanceStatus StatusFromListEntry(const nlohmann::json& container);
 
-// What the labels say; nullopt where they are not Berth's.
+// What the labels say; nullopt where they are not Berth's, or not of the host that is asked about.
 std::optional<InstanceRecord> RecordFromListEntry(const nlohmann::json& container);
-std::optional<InstanceExit> ExitFromEvent(const nlohmann::json& event);
+std::optional<InstanceExit> ExitFromEvent(const nlohmann::json& event, absl::string_view host);
 int64_t AttemptOf(const nlohmann::json& labels);
 
 }  // namespace berth

@@ -123,13 +123,24 @@ TEST_CASE("a list entry without Berth's labels is none of Berth's", "[agent][pod
   CHECK(record->labels == std::map<std::string, std::string>{{"release", "7"}});
 }
 
+TEST_CASE("an exit is told of by the host's own containers only", "[agent][podman]") {
+  const json event =
+      json::parse(R"({"Actor":{"ID":"c1","Attributes":{"berth.host":"a","berth.instance":"web-1",)"
+                  R"("berth.attempt":"2"}}})");
+  const auto exit = ExitFromEvent(event, "a");
+  REQUIRE(exit);
+  CHECK(exit->instance_id == "web-1");
+  CHECK(exit->attempt == 2);
+  CHECK_FALSE(ExitFromEvent(event, "b"));
+}
+
 TEST_CASE("JSON of another shape than expected reads as nothing", "[agent][podman]") {
   for (const char* text : {"null", "[]", "3", R"({"State":[]})", R"({"State":{"Pid":"x"}})",
                            R"({"Id":3,"Labels":[1]})", R"({"Actor":"x"})"}) {
     const json value = json::parse(text);
     CHECK(StatusFromInspection(value).phase == InstancePhase::kExited);
     CHECK_FALSE(RecordFromListEntry(value));
-    CHECK_FALSE(ExitFromEvent(value));
+    CHECK_FALSE(ExitFromEvent(value, "a"));
   }
 }
 

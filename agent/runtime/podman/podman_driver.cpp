@@ -346,21 +346,21 @@ absl::StatusOr<DriverFacts> PodmanDriver::Facts() {
   return FactsFromInfo(info);
 }
 
-absl::Status PodmanDriver::WatchExits(std::stop_token stop,
-                                      const std::function<void()>& on_watching,
-                                      const std::function<void(const InstanceExit&)>& on_exit) {
-  const json filters = {{"type", {"container"}},
-                        {"event", {"died"}},
-                        {"label", {absl::StrCat(kHostLabel, "=", host_)}}};
+absl::Status PodmanDriver::WatchEvents(std::stop_token stop, const DriverEvents& events) {
+  // No label can be asked for: images have none.
+  const json filters = {
+      {"type", {"container", "image"}},
+      {"event", {"died", "build", "import", "loadfromarchive", "pull", "remove", "tag", "untag"}}};
   const int64_t since = absl::ToUnixSeconds(clock_->Now() - kEventOverlap);
   JsonLines lines;
   BERTH_RETURN_IF_ERROR(client_.Stream(
       {.path = absl::StrCat("/events?stream=true&since=", since, "&", Filters(filters)),
        .timeout = absl::InfiniteDuration()},
-      stop, {.on_begin = on_watching, .on_bytes = [&](absl::string_view bytes) {
+      stop, {.on_begin = events.on_watching, .on_bytes = [&](absl::string_view bytes) {
                lines.Feed(bytes, [&](const json& event) {
-                 const std::optional<InstanceExit> exit = ExitFromEvent(event);
-                 if (exit) on_exit(*exit);
+                 if (StringOf(event, "Type") == "image") return events.on_images_changed();
+                 const std::optional<InstanceExit> exit = ExitFromEvent(event, host_);
+                 if (exit) events.on_exit(*exit);
                });
                return true;
              }}));

@@ -39,8 +39,7 @@ class PodmanDriver : public Driver {
                                   absl::Duration timeout) override;
   absl::StatusOr<std::vector<LocalImage>> LocalImages() override;
   absl::StatusOr<DriverFacts> Facts() override;
-  absl::Status WatchExits(std::stop_token stop, const std::function<void()>& on_watching,
-                          const std::function<void(const InstanceExit&)>& on_exit) override;
+  absl::Status WatchEvents(std::stop_token stop, const DriverEvents& events) override;
 
  private:
   // What decides between two Start calls of one instance.

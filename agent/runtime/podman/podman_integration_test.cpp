@@ -8,6 +8,7 @@
 #include "agent/runtime/driver_contract.h"
 #include "agent/runtime/podman/podman_driver.h"
 #include "agent/runtime/podman/podman_fixture.h"
+#include "agent/runtime/program.h"
 #include "common/clock/system_clock.h"
 
 namespace berth {
@@ -29,6 +30,20 @@ class PodmanUnderTest : public testing::DriverUnderTest {
   Driver& driver() override { return driver_; }
   std::string image() override { return PodmanFixture::Shared().image(); }
   std::string missing_image() override { return "localhost/nothing:1"; }
+
+  // Another name, and away with it again: the store is everybody's.
+  void MakeImage() override {
+    const PodmanServiceSettings& podman = PodmanFixture::Shared().settings();
+    for (const std::vector<std::string>& change :
+         {std::vector<std::string>{"tag", "localhost/busybox:1", "localhost/busybox:again"},
+          std::vector<std::string>{"untag", "localhost/busybox:1", "localhost/busybox:again"}}) {
+      std::vector<std::string> command = {podman.program, "--url", "unix://" + podman.socket_path};
+      command.insert(command.end(), change.begin(), change.end());
+      const absl::StatusOr<ProgramResult> changed = RunProgram(command, {});
+      REQUIRE(changed.status() == absl::OkStatus());
+      REQUIRE(changed->exit_code == 0);
+    }
+  }
 
   InstanceSpec RunsUntilStopped(const std::string& instance_id,
                                 const std::vector<std::string>& lines) override {
@@ -54,7 +69,7 @@ class PodmanUnderTest : public testing::DriverUnderTest {
 
   // Starts it, waits for its end, and gives its status.
   InstanceStatus RunToEnd(const InstanceSpec& spec, InstanceHandle* handle) {
-    testing::ExitListener listener(driver_);
+    testing::EventListener listener(driver_);
     *handle = testing::MustStart(driver_, spec);
     REQUIRE(listener.AwaitExit(*handle));
     return *driver_.Inspect(*handle);
@@ -170,7 +185,7 @@ TEST_CASE("a service that died is started again by the next call, and instances 
 
 TEST_CASE("who watches exits learns that the service went away", "[podman][root][integration]") {
   PodmanUnderTest under_test;
-  testing::ExitListener listener(under_test.driver());
+  testing::EventListener listener(under_test.driver());
   REQUIRE(listener.watching());
   REQUIRE(PodmanService(PodmanFixture::Shared().settings()).Stop() == absl::OkStatus());
   CHECK(listener.Result().code() == absl::StatusCode::kUnavailable);
