@@ -19,15 +19,23 @@ using scheduler::v1::GetEnvironmentStatusResponse;
 using scheduler::v1::Instance;
 
 std::string RolloutText(const scheduler::v1::Rollout& rollout) {
+  const bool of_secrets = rollout.cause() == scheduler::v1::ROLLOUT_CAUSE_SECRETS;
   switch (rollout.phase()) {
     case scheduler::v1::ROLLOUT_PHASE_RUNNING: {
       if (rollout.release() == 0) return "everything is being taken away";
       const std::string waiting = rollout.reason().empty() ? "" : ": " + rollout.reason();
-      return absl::StrCat("release ", rollout.release(), " is being rolled out", waiting);
+      return absl::StrCat("release ", rollout.release(),
+                          of_secrets ? " is being given new secrets" : " is being rolled out",
+                          waiting);
     }
     case scheduler::v1::ROLLOUT_PHASE_SUCCEEDED:
       return absl::StrCat("release ", rollout.release(), " is live");
     case scheduler::v1::ROLLOUT_PHASE_FAILED:
+      if (of_secrets) {
+        return absl::StrCat(
+            "release ", rollout.release(),
+            " serves with the secrets of before; with the new ones: ", rollout.reason());
+      }
       return absl::StrCat("release ", rollout.release(), " failed: ", rollout.reason());
     default:
       return "nothing to roll out";
@@ -62,7 +70,7 @@ std::string StatusText(const config::v1::Environment& environment,
   const std::map<std::string, std::string> unplaced(status.unplaced().begin(),
                                                     status.unplaced().end());
   for (const auto& [process, why] : unplaced) {
-    absl::StrAppend(&text, "  no room  ", process, ": ", Printable(why), "\n");
+    absl::StrAppend(&text, "  waiting  ", process, ": ", Printable(why), "\n");
   }
   if (status.instances().empty()) return absl::StrCat(text, "\nNo instance runs.\n");
   return absl::StrCat(text, "\n", RenderTable(InstanceTable(status, now)));

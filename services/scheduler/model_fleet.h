@@ -16,6 +16,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
+#include "common/crypto/signature.h"
 #include "common/ids/names.h"
 #include "common/ids/sequential_id_source.h"
 #include "common/testing/scenario.h"
@@ -142,6 +144,24 @@ class Fleet {
   }
 
   void Behave(const std::string& image, Behaviour behaviour) { behaviours_[image] = behaviour; }
+  // Whatever their image, instances that are given the version go like this.
+  void BehaveGiven(const std::string& secret, uint64_t version, Behaviour behaviour) {
+    given_behaviours_[{secret, version}] = behaviour;
+  }
+
+  // What berth-secrets says is active; all of it.
+  void SetSecrets(const SecretVersions& active, const std::string& app = "notes") {
+    secrets::v1::ActiveSecrets secrets;
+    *secrets.mutable_environment() = Name(app);
+    secrets.mutable_versions()->insert(active.begin(), active.end());
+    Import import;
+    import.source = State::kSecretsSource;
+    import.revision.set_position(++imports_);
+    import.changes[ToString(Name(app))] = secrets.SerializeAsString();
+    Happen(state().Decide(import));
+    Settle();
+  }
+  const SigningKey& grant_key() const { return grant_key_; }
 
   // Every instance on the hosts that matches ends by itself.
   void Crash(const std::string& instance_prefix) {
@@ -299,7 +319,8 @@ class Fleet {
   size_t Round() {
     size_t events = 0;
     for (const auto& [app, wanted] : wanted_) {
-      const std::vector<v1::Event> next = Reconcile(state(), ToString(Name(app)), Context());
+      const std::vector<v1::Event> next =
+          Reconcile(state(), ToString(Name(app)), &grant_key_, Context());
       events += next.size();
       Given(next);
     }
@@ -389,7 +410,7 @@ class Fleet {
         report.set_attempt(assignment.attempt());
         report.set_phase(v1::PHASE_STARTING);
       } else if (report.phase() == v1::PHASE_STARTING) {
-        const Behaviour behaviour = behaviours_[assignment.image()];
+        const Behaviour behaviour = BehaviourOf(assignment);
         if (behaviour == Behaviour::kBecomesReady) report.set_phase(v1::PHASE_READY);
         if (behaviour == Behaviour::kFails) {
           report.set_phase(v1::PHASE_FAILED);
@@ -400,6 +421,15 @@ class Fleet {
     }
     std::erase_if(agent.instances,
                   [&told](const auto& entry) { return !told.contains(entry.first); });
+  }
+
+  Behaviour BehaviourOf(const v1::Assignment& assignment) const {
+    for (const auto& [secret, version] : assignment.secret_versions()) {
+      const auto given = given_behaviours_.find({secret, version});
+      if (given != given_behaviours_.end()) return given->second;
+    }
+    const auto of_image = behaviours_.find(assignment.image());
+    return of_image == behaviours_.end() ? Behaviour::kBecomesReady : of_image->second;
   }
 
   void ReportOf(const std::string& name) {
@@ -452,14 +482,16 @@ class Fleet {
     return count;
   }
 
+  SigningKey grant_key_ = *SigningKey::FromSeed(std::string(kSigningSeedSize, 's'));
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   SequentialIdSource ids_;
   berth::testing::Scenario<State> scenario_;
   std::map<std::string, Agent> agents_;
   std::map<std::string, Edge> edges_;
   EdgeReports edge_reports_;
-  std::map<std::string, Wanted> wanted_;  // By app.
-  std::map<std::string, Behaviour> behaviours_;
+  std::map<std::string, Wanted> wanted_;                                    // By app.
+  std::map<std::string, Behaviour> behaviours_;                             // By image.
+  std::map<std::pair<std::string, uint64_t>, Behaviour> given_behaviours_;  // By secret version.
   uint64_t imports_ = 0;
   char prefixes_ = 0;
 };

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/ids/names.h"
+#include "common/secrets/grant.h"
 #include "common/time/timestamp.h"
 #include "services/scheduler/feasibility.h"
 #include "services/scheduler/scoring.h"
@@ -62,24 +63,35 @@ std::optional<absl::Time> HealthyTime(const Instance& instance) {
 // changes that do not build on each other.
 class Round {
  public:
-  Round(const State& state, const Environment& environment, const DecisionContext& context)
+  Round(const State& state, const Environment& environment, const SigningKey* grant_key,
+        const DecisionContext& context)
       : state_(state),
         environment_(environment),
+        grant_key_(grant_key),
         name_(environment.wanted.name()),
         release_(environment.wanted.desired()),
         content_(ContentDigest(release_)),
+        active_secrets_(state.ActiveSecrets(ToString(name_))),
         context_(context) {}
 
   std::vector<v1::Event> Run() {
     const Rollout& rollout = environment_.rollout;
     if (environment_.wanted.promotion() > rollout.promotion) {
-      StartRollout();
+      StartRollout(v1::ROLLOUT_CAUSE_PROMOTION);
+      return std::move(events_);
+    }
+    const bool waits_for_config =
+        rollout.phase == v1::ROLLOUT_PHASE_FAILED && !rollout.IsReturning();
+    if (!waits_for_config && SecretsMoved()) {
+      // What has not ended begins anew, and is still what it was.
+      StartRollout(rollout.phase == v1::ROLLOUT_PHASE_RUNNING ? rollout.cause
+                                                              : v1::ROLLOUT_CAUSE_SECRETS);
       return std::move(events_);
     }
     MoveFromLostHosts();
     StopDrained();
     // Until config has taken a failed rollout back, nothing is replaced: what serves, serves on.
-    if (rollout.phase == v1::ROLLOUT_PHASE_FAILED) {
+    if (waits_for_config) {
       RestartFailed();
       return std::move(events_);
     }
@@ -114,8 +126,46 @@ class Round {
     kNever,
   };
 
+  // Whether the instance is what its process type should run; another one is replaced.
   bool IsCurrent(const Instance& instance) const {
-    return instance.assignment.content_digest() == content_;
+    const v1::Assignment& has = instance.assignment;
+    return has.content_digest() == content_ && HasSecrets(has);
+  }
+
+  // A secret that was deleted takes nothing from what runs.
+  bool HasSecrets(const v1::Assignment& assignment) const {
+    for (const std::string& name : assignment.process().secrets().names()) {
+      const auto wanted = environment_.secret_versions.find(name);
+      const auto given = assignment.secret_versions().find(name);
+      if (wanted != environment_.secret_versions.end() &&
+          (given == assignment.secret_versions().end() || given->second != wanted->second)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // The active versions of the secrets that the release names.
+  SecretVersions NamedSecrets() const {
+    SecretVersions named;
+    for (const auto& [type, process] : release_.manifest().processes()) {
+      for (const std::string& name : process.secrets().names()) {
+        const auto active = active_secrets_.find(name);
+        if (active != active_secrets_.end()) named.insert(*active);
+      }
+    }
+    return named;
+  }
+
+  // Whether a version is active that the newest rollout does not bring.
+  bool SecretsMoved() const {
+    for (const auto& [name, version] : NamedSecrets()) {
+      const auto brought = environment_.rollout.secret_versions.find(name);
+      if (brought == environment_.rollout.secret_versions.end() || brought->second != version) {
+        return true;
+      }
+    }
+    return false;
   }
 
   // Ready for long enough, and known to every edge where connections are routed to it.
@@ -171,7 +221,7 @@ class Round {
     return replicas;
   }
 
-  void StartRollout() {
+  void StartRollout(v1::RolloutCause cause) {
     absl::Duration deadline = absl::ZeroDuration();
     for (const auto& [type, process] : release_.manifest().processes()) {
       if (process.update().has_deadline()) {
@@ -185,6 +235,10 @@ class Round {
     started->set_release(release_.number());
     *started->mutable_start_time() = ToTimestamp(context_.now);
     *started->mutable_deadline() = ToTimestamp(context_.now + deadline);
+    started->set_cause(cause);
+    for (const auto& [name, version] : NamedSecrets()) {
+      (*started->mutable_secret_versions())[name] = version;
+    }
   }
 
   void MoveFromLostHosts() {
@@ -266,7 +320,8 @@ class Round {
         continue;
       }
       // A new replica's failure fails its rollout; it is not papered over.
-      if (environment_.rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED && IsCurrent(instance) &&
+      if (environment_.rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED &&
+          !environment_.rollout.IsReturning() && IsCurrent(instance) &&
           instance.observed_time >= environment_.rollout.start_time) {
         continue;
       }
@@ -351,6 +406,12 @@ class Round {
   // Gives one more replica a host, or says why none can take it. False: nothing is said because
   // retiring an old replica may make room first.
   bool Place(const std::string& type, const Process& process, Retiring retiring) {
+    if (process.has_secrets()) {
+      const std::string missing = MissingSecrets(process);
+      // Whoever sets them makes this go on; what runs meanwhile makes no room.
+      if (!missing.empty()) Refuse(type, missing);
+      if (!missing.empty() || grant_key_ == nullptr) return true;
+    }
     const Demand demand{name_.org(), &process, release_.image(), release_.image_is_local()};
     Demand besides_image = demand;
     besides_image.image_is_local = false;
@@ -374,13 +435,7 @@ class Round {
       if (retiring == Retiring::kNow) return false;
       if (state_.hosts().empty()) reasons = "there is no host yet; see: berth host add";
       const std::string reason = absl::StrCat("no host can take it: ", reasons);
-      const auto known = environment_.unplaced.find(type);
-      if (known == environment_.unplaced.end() || known->second != reason) {
-        v1::PlacementRefused* refused = events_.emplace_back().mutable_placement_refused();
-        *refused->mutable_environment() = name_;
-        refused->set_process_type(type);
-        refused->set_reason(reason);
-      }
+      Refuse(type, reason);
       // A host that lacks nothing else reports a fresh local image by and by.
       may_change = may_change || (may_report_image &&
                                   context_.now < environment_.rollout.start_time + kImageReportMax);
@@ -408,6 +463,7 @@ class Round {
     assignment->set_image_is_local(release_.image_is_local());
     *assignment->mutable_process() = process;
     assignment->set_content_digest(content_);
+    if (process.has_secrets()) GrantSecrets(host_name, assignment);
     std::string address = host.machine.prefix();
     for (int shift = 56; shift >= 0; shift -= 8) {
       address += static_cast<char>(number >> shift & 0xff);
@@ -416,6 +472,38 @@ class Round {
     // The next placement must see what this one took.
     over_ = true;
     return true;
+  }
+
+  // Why the process type cannot be given its secrets; empty: it can.
+  std::string MissingSecrets(const Process& process) const {
+    std::string missing;
+    for (const std::string& name : process.secrets().names()) {
+      if (active_secrets_.contains(name) && environment_.secret_versions.contains(name)) continue;
+      absl::StrAppend(&missing, missing.empty() ? "" : "; ", "secret ", name, " is not set in ",
+                      ToString(name_), "; run: berth secret set ", name);
+    }
+    return missing;
+  }
+
+  void GrantSecrets(const std::string& host, v1::Assignment* assignment) const {
+    secrets::v1::SecretGrant grant;
+    grant.set_host(host);
+    *grant.mutable_environment() = name_;
+    for (const std::string& name : assignment->process().secrets().names()) {
+      (*grant.mutable_versions())[name] = environment_.secret_versions.at(name);
+    }
+    *assignment->mutable_secret_versions() = grant.versions();
+    *assignment->mutable_secret_grant() = SignGrant(grant, *grant_key_);
+  }
+
+  // Says once why no replica of the process type is placed.
+  void Refuse(const std::string& type, const std::string& reason) {
+    const auto known = environment_.unplaced.find(type);
+    if (known != environment_.unplaced.end() && known->second == reason) return;
+    v1::PlacementRefused* refused = events_.emplace_back().mutable_placement_refused();
+    *refused->mutable_environment() = name_;
+    refused->set_process_type(type);
+    refused->set_reason(reason);
   }
 
   bool IsRoomBeingFreed() const {
@@ -446,9 +534,11 @@ class Round {
 
   const State& state_;
   const Environment& environment_;
+  const SigningKey* const grant_key_;
   const EnvironmentName& name_;
   const Release& release_;
   const std::string content_;
+  const SecretVersions& active_secrets_;
   const DecisionContext& context_;
   std::vector<v1::Event> events_;
   bool over_ = false;  // What is left to do builds on this round's events.
@@ -457,10 +547,10 @@ class Round {
 }  // namespace
 
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
-                                 const DecisionContext& context) {
+                                 const SigningKey* grant_key, const DecisionContext& context) {
   const auto found = state.environments().find(environment);
   if (found == state.environments().end()) return {};
-  return Round(state, found->second, context).Run();
+  return Round(state, found->second, grant_key, context).Run();
 }
 
 absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
@@ -471,6 +561,7 @@ absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
   };
   const Rollout& rollout = environment.rollout;
   const bool running = rollout.phase == v1::ROLLOUT_PHASE_RUNNING;
+  const bool replaces = running || rollout.IsReturning();
   if (running) {
     consider(rollout.deadline);
     if (!environment.unplaced.empty() && environment.wanted.desired().image_is_local()) {
@@ -482,7 +573,7 @@ absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
     if (instance.draining && instance.assignment.intent() == v1::INTENT_RUN) {
       consider(instance.drain_deadline);
     }
-    if (const auto healthy = HealthyTime(instance); running && healthy.has_value()) {
+    if (const auto healthy = HealthyTime(instance); replaces && healthy.has_value()) {
       consider(*healthy);
     }
   }

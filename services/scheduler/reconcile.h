@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/crypto/signature.h"
 #include "services/scheduler/state.h"
 
 namespace berth::scheduler {
@@ -27,8 +28,17 @@ inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
 // drains once a new one is ready, and stops when nothing is sent to it any more. It fails when a
 // new replica fails, when none can be placed, or at its deadline; then config returns the
 // environment to the release that was current, and that is a rollout as any other.
+//
+// Another active version of a secret that the release names is a rollout of the same release, and
+// replaces the instances of the process types that name it. One that fails goes back by itself: the
+// instances of the versions before serve on, and are what is placed from then on, until a version
+// is activated again or a release promoted. Where a secret is not set, nothing of the process types
+// that name it is placed, and what runs, runs on.
+//
+// `grant_key` signs what hosts get secrets for; nullptr: it is not known yet, and nothing with
+// secrets is placed before it is.
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
-                                 const DecisionContext& context);
+                                 const SigningKey* grant_key, const DecisionContext& context);
 
 // When, after `reconciled`, Reconcile may have something to do although nothing happens.
 absl::Time NextWake(const Environment& environment, absl::Time reconciled);

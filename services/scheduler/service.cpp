@@ -49,6 +49,8 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
       return &event.fence_reached().environment();
     case v1::Event::kRouteStatesImported:
       return &event.route_states_imported().environment();
+    case v1::Event::kActiveSecretsImported:
+      return &event.active_secrets_imported().environment();
     case v1::Event::kPlacementRefused:
     case v1::Event::kRolloutReported:
     case v1::Event::kEdgeImported:
@@ -162,11 +164,11 @@ void Service::ReconcileDirty() {
     auto reconciled = std::make_shared<absl::Time>(absl::InfinitePast());
     state_.Execute<v1::ReportResponse>(
         Internal("Reconcile"), Recorded::kOnChange,
-        [environment, reconciled](const State& state, const DecisionContext& context)
+        [this, environment, reconciled](const State& state, const DecisionContext& context)
             -> Decided<v1::Event, v1::ReportResponse> {
           *reconciled = context.now;
           Decision<v1::Event, v1::ReportResponse> decision;
-          decision.events = Reconcile(state, environment, context);
+          decision.events = Reconcile(state, environment, grant_key_, context);
           return decision;
         },
         [](absl::StatusOr<v1::ReportResponse>) {});

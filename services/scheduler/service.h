@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "common/crypto/signature.h"
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/channel.h"
@@ -61,6 +62,7 @@ class Service {
 
   // On the executor only.
   std::shared_ptr<rpc::Channel> config_;
+  const SigningKey* grant_key_ = nullptr;  // nullptr: not a member yet.
   rpc::Importer importer_;
   std::set<std::string> dirty_;  // Environments to reconcile.
   bool reconcile_posted_ = false;

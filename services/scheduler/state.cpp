@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
 #include "common/check/check.h"
 #include "common/ids/names.h"
 #include "common/status/status_macros.h"
@@ -70,6 +71,8 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const Import& import) const
     ImportEnvironments(import, &decision.events);
   } else if (import.source == kEdgeRouterSource) {
     ImportRouteStates(import, &decision.events);
+  } else if (import.source == kSecretsSource) {
+    ImportActiveSecrets(import, &decision.events);
   } else if (import.source == kAuthSource) {
     ImportHosts(import, &decision.events);
     ImportEdges(import, &decision.events);
@@ -107,6 +110,22 @@ void State::ImportRouteStates(const Import& import, std::vector<Event>* events) 
     *imported->mutable_environment() = routes.environment();
     imported->set_promotion(routes.promotion());
     *imported->mutable_refused() = routes.refused();
+  }
+}
+
+void State::ImportActiveSecrets(const Import& import, std::vector<Event>* events) const {
+  for (const auto& [key, value] : import.changes) {
+    secrets::v1::ActiveSecrets active;
+    if (!value.has_value() || !active.ParseFromString(*value)) continue;
+    const SecretVersions versions(active.versions().begin(), active.versions().end());
+    if (ActiveSecrets(ToString(active.environment())) == versions) continue;
+    v1::ActiveSecretsImported* imported = events->emplace_back().mutable_active_secrets_imported();
+    *imported->mutable_environment() = active.environment();
+    *imported->mutable_versions() = active.versions();
+  }
+  for (const auto& [key, secrets] : active_secrets_) {
+    if (!import.SaysGone(key)) continue;
+    *events->emplace_back().mutable_active_secrets_imported()->mutable_environment() = secrets.name;
   }
 }
 
@@ -345,6 +364,12 @@ void State::Apply(const Event& event) {
       environment.rollout.phase = v1::ROLLOUT_PHASE_RUNNING;
       environment.rollout.start_time = FromTimestamp(started.start_time());
       environment.rollout.deadline = FromTimestamp(started.deadline());
+      environment.rollout.cause = started.cause();
+      // Config knows promotions only.
+      environment.rollout.reported = started.cause() == v1::ROLLOUT_CAUSE_SECRETS;
+      environment.rollout.secret_versions = {started.secret_versions().begin(),
+                                             started.secret_versions().end()};
+      environment.secret_versions = environment.rollout.secret_versions;
       environment.unplaced.clear();
       return;
     }
@@ -418,16 +443,28 @@ void State::Apply(const Event& event) {
     case Event::kInstanceRemoved:
       Remove(event.instance_removed().environment(), event.instance_removed().instance());
       return;
-    case Event::kRolloutSucceeded:
-      environments_[ToString(event.rollout_succeeded().environment())].rollout.phase =
-          v1::ROLLOUT_PHASE_SUCCEEDED;
+    case Event::kRolloutSucceeded: {
+      Environment& environment = environments_[ToString(event.rollout_succeeded().environment())];
+      environment.rollout.phase = v1::ROLLOUT_PHASE_SUCCEEDED;
+      environment.secret_versions_before = environment.secret_versions;
       return;
+    }
     case Event::kRolloutFailed: {
       const v1::RolloutFailed& failed = event.rollout_failed();
-      Rollout& rollout = environments_[ToString(failed.environment())].rollout;
-      rollout.phase = v1::ROLLOUT_PHASE_FAILED;
-      rollout.reason = failed.reason();
-      rollout.failed_instance = failed.failed_instance();
+      Environment& environment = environments_[ToString(failed.environment())];
+      environment.rollout.phase = v1::ROLLOUT_PHASE_FAILED;
+      environment.rollout.reason = failed.reason();
+      environment.rollout.failed_instance = failed.failed_instance();
+      environment.secret_versions = environment.secret_versions_before;
+      return;
+    }
+    case Event::kActiveSecretsImported: {
+      const v1::ActiveSecretsImported& imported = event.active_secrets_imported();
+      const std::string key = ToString(imported.environment());
+      EnvironmentSecrets& secrets = active_secrets_[key];
+      secrets.name = imported.environment();
+      secrets.active = {imported.versions().begin(), imported.versions().end()};
+      if (secrets.active.empty()) active_secrets_.erase(key);
       return;
     }
     case Event::kRolloutReported:
@@ -503,6 +540,7 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kEdgeImported:
     case Event::kEdgeRemoved:
     case Event::kRouteStatesImported:
+    case Event::kActiveSecretsImported:
     case Event::EVENT_NOT_SET:
       return;
   }
@@ -567,6 +605,12 @@ TopicEntries State::Entries(const std::string& topic_name) const {
     entries.emplace_back(kRolloutKey, ToProto(environment->second).SerializeAsString());
   }
   return entries;
+}
+
+const SecretVersions& State::ActiveSecrets(const std::string& environment) const {
+  static const auto* const none = new SecretVersions();
+  const auto found = active_secrets_.find(environment);
+  return found == active_secrets_.end() ? *none : found->second.active;
 }
 
 std::optional<watch::v1::Revision> State::Cursor(const std::string& source) const {
@@ -654,6 +698,9 @@ v1::Rollout State::ToProto(const Environment& environment) {
   shown.set_release(rollout.release);
   shown.set_phase(rollout.phase);
   shown.set_reason(rollout.reason);
+  shown.set_cause(rollout.cause);
+  shown.mutable_secret_versions()->insert(rollout.secret_versions.begin(),
+                                          rollout.secret_versions.end());
   if (rollout.phase == v1::ROLLOUT_PHASE_RUNNING && !environment.unplaced.empty()) {
     shown.set_reason(environment.unplaced.begin()->second);
   }

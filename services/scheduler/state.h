@@ -44,16 +44,32 @@ struct Instance {
   absl::Time drain_deadline = absl::InfiniteFuture();
 };
 
+// By name.
+using SecretVersions = std::map<std::string, uint64_t>;
+
+// What berth-secrets says of an environment.
+struct EnvironmentSecrets {
+  types::v1::EnvironmentName name;
+  SecretVersions active;
+};
+
 // The newest rollout of an environment.
 struct Rollout {
   uint64_t promotion = 0;
   uint64_t release = 0;
+  v1::RolloutCause cause = v1::ROLLOUT_CAUSE_UNSPECIFIED;
   v1::RolloutPhase phase = v1::ROLLOUT_PHASE_UNSPECIFIED;
   std::string reason;
   absl::Time start_time;
   absl::Time deadline = absl::InfiniteFuture();
   v1::InstanceReport failed_instance;
-  bool reported = false;  // Config knows how it ended.
+  SecretVersions secret_versions;  // That it brings.
+  bool reported = false;           // Config knows how it ended, or has nothing to know.
+
+  // Failed, and goes back by itself; otherwise config takes a failed one back.
+  bool IsReturning() const {
+    return phase == v1::ROLLOUT_PHASE_FAILED && cause == v1::ROLLOUT_CAUSE_SECRETS;
+  }
 };
 
 // An environment, as config wants it and as it is.
@@ -61,9 +77,11 @@ struct Environment {
   config::v1::Environment wanted;
   Rollout rollout;
   std::map<std::string, Instance> instances;
-  std::map<std::string, std::string> unplaced;  // Process types without room, and why.
+  std::map<std::string, std::string> unplaced;  // Process types that lack something, and why.
   uint64_t routes_promotion = 0;                // The promotion that the edge-router last answered.
   std::map<std::string, std::string> routes_refused;  // By that answer, and why.
+  SecretVersions secret_versions;                     // What instances should be given.
+  SecretVersions secret_versions_before;              // By the last rollout that succeeded.
 };
 
 // Whether connections are routed to the process type in the wanted release.
@@ -81,6 +99,7 @@ class State {
   static constexpr char kConfigSource[] = "config";
   static constexpr char kAuthSource[] = "auth";
   static constexpr char kEdgeRouterSource[] = "edge-router";
+  static constexpr char kSecretsSource[] = "secrets";
   static constexpr char kEndpointsTopic[] = "endpoints";
   // A failure after so long of being ready is the first of a new row.
   static constexpr absl::Duration kStableAfter = absl::Minutes(1);
@@ -113,6 +132,8 @@ class State {
   const std::set<std::string>& edges() const { return edges_; }
   // By ORG/APP/ENV.
   const std::map<std::string, Environment>& environments() const { return environments_; }
+  // Of an environment, by its key. What is not set is missing.
+  const SecretVersions& ActiveSecrets(const std::string& environment) const;
   // Where another service's watch is to be resumed; nullopt: from a snapshot.
   std::optional<watch::v1::Revision> Cursor(const std::string& source) const;
 
@@ -124,6 +145,7 @@ class State {
  private:
   void ImportEnvironments(const Import& import, std::vector<Event>* events) const;
   void ImportRouteStates(const Import& import, std::vector<Event>* events) const;
+  void ImportActiveSecrets(const Import& import, std::vector<Event>* events) const;
   void ImportHosts(const Import& import, std::vector<Event>* events) const;
   void ImportEdges(const Import& import, std::vector<Event>* events) const;
   static v1::Instance ToProto(const std::string& id, const Instance& instance);
@@ -137,6 +159,8 @@ class State {
   std::map<std::string, Host> hosts_;
   std::set<std::string> edges_;
   std::map<std::string, Environment> environments_;
+  // By ORG/APP/ENV, also of environments that nothing was deployed to; never empty ones.
+  std::map<std::string, EnvironmentSecrets> active_secrets_;
   std::map<std::string, watch::v1::Revision> cursors_;
   // From instance ids to their environments' keys, for reports.
   std::map<std::string, std::string> environment_of_;
