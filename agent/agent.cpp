@@ -24,6 +24,8 @@ using scheduler::v1::InstanceReport;
 using scheduler::v1::Phase;
 
 constexpr char kInstancePrefix[] = "instance/";
+// Where an instance finds its secrets if its manifest does not say.
+constexpr char kSecretsFile[] = "/run/berth/secrets.env";
 
 // The port of that name, or 0: a manifest with a check of a port it lacks is refused long before.
 uint16_t PortOf(const Assignment& assignment, const std::string& name) {
@@ -96,6 +98,13 @@ InstanceSpec SpecOf(const Assignment& assignment, const std::string& network) {
   spec.labels["environment"] = ToString(assignment.environment());
   spec.labels["release"] = absl::StrCat(assignment.release());
   return spec;
+}
+
+void GiveSecrets(const Assignment& assignment, const GivenSecrets& given, InstanceSpec* spec) {
+  const std::string& target = assignment.process().secrets().file();
+  spec->mounts.push_back(
+      {given.file, target.empty() ? kSecretsFile : target, Mount::Access::kReadOnly});
+  spec->env.insert(given.env.begin(), given.env.end());
 }
 
 void Agent::Start(const WatchClient& desired) {
@@ -264,20 +273,33 @@ void Agent::Begin(const StartInstance& action) {
   const Assignment& assignment = action.assignment;
   const std::string& instance = assignment.instance();
   Local& local = local_[instance];
+  const int secrets_missed =
+      local.observed.attempt == assignment.attempt() ? local.secrets_missed : 0;
   local = Local();
   local.observed.attempt = assignment.attempt();
   local.observed.busy = true;
+  local.secrets_missed = secrets_missed;
   local.report.set_instance(instance);
   local.report.set_attempt(assignment.attempt());
   SetPhase(instance, scheduler::v1::PHASE_PULLING, "");
   LogInfo(
       "starting an instance",
       {{"instance", instance}, {"attempt", assignment.attempt()}, {"image", assignment.image()}});
-  WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)] {
+  WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)]() mutable {
     const absl::Status image = with_.driver->EnsureImage({spec.image});
     if (!image.ok()) {
       with_.loop->Post([this, assignment, image] { Started(assignment, image); });
       return;
+    }
+    if (assignment.has_secret_grant()) {
+      // Each start anew: memory forgets them when the machine restarts.
+      absl::StatusOr<GivenSecrets> given = with_.prepare_secrets(assignment);
+      if (!given.ok()) {
+        with_.loop->Post(
+            [this, assignment, why = given.status()] { SecretsMissed(assignment, why); });
+        return;
+      }
+      GiveSecrets(assignment, *given, &spec);
     }
     with_.loop->Post(
         [this, assignment] { SetPhase(assignment.instance(), scheduler::v1::PHASE_STARTING, ""); });
@@ -285,6 +307,21 @@ void Agent::Begin(const StartInstance& action) {
     with_.loop->Post(
         [this, assignment, handle = std::move(handle)] { Started(assignment, handle); });
   });
+}
+
+// The instance waits; that its secrets are not to be had is no failure of it.
+void Agent::SecretsMissed(const Assignment& assignment, const absl::Status& why) {
+  const std::string& instance = assignment.instance();
+  Local& local = local_.at(instance);
+  SetPhase(instance, scheduler::v1::PHASE_STARTING,
+           absl::StrCat("waits for its secrets: ", why.message()));
+  if (local.secrets_missed++ == 0) {
+    LogWarning("an instance waits for its secrets",
+               {{"instance", instance}, {"why", why.message()}});
+  }
+  local.observed.phase = InstancePhase::kCreated;
+  RetryLater(instance, std::min(kSecretsRetryDelayMax,
+                                kRetryDelay * (1 << std::min(local.secrets_missed - 1, 10))));
 }
 
 void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceHandle>& handle) {
@@ -425,8 +462,9 @@ void Agent::Begin(const StopInstance& action) {
 void Agent::Begin(const DestroyInstance& action) {
   Local& local = local_.at(action.instance);
   if (local.observed.handle.value.empty()) {
-    // Never came to be: nothing of it is left.
+    // Never came to be: at most its secrets are left.
     local_.erase(action.instance);
+    ForgetSecrets(action.instance);
     return;
   }
   local.observed.busy = true;
@@ -436,6 +474,7 @@ void Agent::Begin(const DestroyInstance& action) {
     with_.loop->Post([this, instance = action.instance, status] {
       if (status.ok()) {
         local_.erase(instance);
+        ForgetSecrets(instance);
         Reconcile();
         return;
       }
@@ -446,9 +485,20 @@ void Agent::Begin(const DestroyInstance& action) {
   });
 }
 
+// What is left after a failure here goes with the agent's next start.
+void Agent::ForgetSecrets(const std::string& instance) {
+  WorkerOf(instance)->Post([this, instance] {
+    const absl::Status status = with_.forget_secrets(instance);
+    if (!status.ok()) {
+      LogWarning("an instance's secrets could not be removed",
+                 {{"instance", instance}, {"why", status.message()}});
+    }
+  });
+}
+
 // It stays busy until then, so that what is reconciled for others meanwhile does not hurry it.
-void Agent::RetryLater(const std::string& instance) {
-  with_.loop->PostAfter(kRetryDelay, [this, instance] {
+void Agent::RetryLater(const std::string& instance, absl::Duration delay) {
+  with_.loop->PostAfter(delay, [this, instance] {
     local_.at(instance).observed.busy = false;
     Reconcile();
   });

@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "agent/health/probe.h"
 #include "agent/reconcile.h"
 #include "agent/runtime/driver.h"
+#include "agent/secrets/given_secrets.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/clock.h"
 #include "common/executor/executor.h"
@@ -44,6 +46,10 @@ struct Dependencies {
   std::function<CheckResult(const CheckRequest&)> run_check;
   // Run on a worker: what the host is and has.
   std::function<scheduler::v1::HostFacts()> collect_facts;
+  // Run on the instance's worker, where its assignment has a grant: makes its secrets file anew.
+  std::function<absl::StatusOr<GivenSecrets>(const scheduler::v1::Assignment&)> prepare_secrets;
+  // Run on the instance's worker, once it is destroyed.
+  std::function<absl::Status(const std::string& instance)> forget_secrets;
   // Sends a report; `done` runs on any thread.
   std::function<void(const scheduler::v1::ReportRequest&, std::function<void(absl::Status)> done)>
       send_report;
@@ -59,6 +65,8 @@ class Agent {
   static constexpr absl::Duration kReportInterval = absl::Seconds(5);
   static constexpr absl::Duration kFactsInterval = absl::Seconds(5);
   static constexpr absl::Duration kRetryDelay = absl::Seconds(1);
+  // An instance that waits for its secrets asks again after kRetryDelay, doubled up to this.
+  static constexpr absl::Duration kSecretsRetryDelayMax = absl::Seconds(10);
   static constexpr int kLogTailLines = 20;
   static constexpr size_t kLogTailLineBytesMax = 400;
 
@@ -93,6 +101,7 @@ class Agent {
     bool health_unknown = false;
     // It exited while an action was under way, perhaps the start whose end is not known yet.
     bool exit_told = false;
+    int secrets_missed = 0;  // How often in a row this attempt's secrets could not be had.
   };
 
   // Takes over what the entries say under the key.
@@ -105,7 +114,9 @@ class Agent {
   void Begin(const DestroyInstance& action);
   void Started(const scheduler::v1::Assignment& assignment,
                const absl::StatusOr<InstanceHandle>& handle);
-  void RetryLater(const std::string& instance);
+  void SecretsMissed(const scheduler::v1::Assignment& assignment, const absl::Status& why);
+  void ForgetSecrets(const std::string& instance);
+  void RetryLater(const std::string& instance, absl::Duration delay = kRetryDelay);
   void Running(const std::string& instance);
   void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& why);
   void Failed(const std::string& instance, const std::string& reason, std::optional<int> exit_code,
@@ -141,5 +152,9 @@ class Agent {
 
 // The spec with which a driver runs an assignment.
 InstanceSpec SpecOf(const scheduler::v1::Assignment& assignment, const std::string& network);
+
+// Mounts the file where the manifest wants it, and adds the variables.
+void GiveSecrets(const scheduler::v1::Assignment& assignment, const GivenSecrets& given,
+                 InstanceSpec* spec);
 
 }  // namespace berth::agent

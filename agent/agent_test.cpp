@@ -44,6 +44,12 @@ Assignment Checked(Assignment assignment) {
   return assignment;
 }
 
+Assignment WithSecrets(Assignment assignment) {
+  assignment.mutable_process()->mutable_secrets()->add_names("api-key");
+  assignment.mutable_secret_grant()->set_grant("a grant");
+  return assignment;
+}
+
 Assignment ToStop(Assignment assignment) {
   assignment.set_intent(scheduler::v1::INTENT_STOP);
   return assignment;
@@ -162,6 +168,9 @@ struct Life {
   std::vector<CheckRequest> checks;
   absl::Status report_status;
   std::vector<ReportRequest> reports;
+  absl::Status secrets_status;         // Of what is prepared.
+  std::vector<std::string> prepared;   // Instances, each time.
+  std::vector<std::string> forgotten;  // Likewise.
   Agent agent{{&machine->driver,
                &loop,
                {&worker},
@@ -182,6 +191,15 @@ struct Life {
                  facts.set_agent_version("1");
                  facts.add_problems("a problem with \xff bytes");
                  return facts;
+               },
+               [this](const Assignment& assignment) -> absl::StatusOr<GivenSecrets> {
+                 prepared.push_back(assignment.instance());
+                 if (!secrets_status.ok()) return secrets_status;
+                 return GivenSecrets{"/memory/" + assignment.instance(), {}};
+               },
+               [this](const std::string& instance) {
+                 forgotten.push_back(instance);
+                 return absl::OkStatus();
                },
                [this](const ReportRequest& request, std::function<void(absl::Status)> done) {
                  // As the wire would have it.
@@ -319,6 +337,74 @@ TEST_CASE("a runtime that is away is no failure of the instance", "[agent]") {
   life.Pass(2 * Agent::kRetryDelay);
   CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
   CHECK(life.Reported()->attempt() == 1);
+}
+
+TEST_CASE("an instance is given its secrets before each start", "[agent]") {
+  Machine machine;
+  Life life(&machine);
+  life.Want({WithSecrets(Run(kWeb)), Run("worker-1")});
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  CHECK(life.prepared == std::vector<std::string>{kWeb});
+  life.Exit(kWeb, 1);
+  life.Want({WithSecrets(Run(kWeb, 2)), Run("worker-1")});
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  CHECK(life.prepared == std::vector<std::string>{kWeb, kWeb});
+  CHECK(life.forgotten.empty());
+  SECTION("and a restarted machine's too") {
+    Machine rebooted;
+    rebooted.Want({WithSecrets(Run(kWeb, 2))});
+    Life first(&rebooted);
+    first.Hear();
+    first.Settle();
+    CHECK(first.prepared == std::vector<std::string>{kWeb});
+  }
+  SECTION("and has none any more once it is gone") {
+    life.Want({});
+    CHECK(life.forgotten == std::vector<std::string>{kWeb, "worker-1"});
+  }
+}
+
+TEST_CASE("an instance that cannot have its secrets waits and has not failed", "[agent]") {
+  Machine machine;
+  Life life(&machine);
+  life.secrets_status = absl::UnavailableError("berth-secrets does not answer");
+  life.Want({WithSecrets(Run(kWeb))});
+  life.Pass(absl::Minutes(2));
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_STARTING);
+  CHECK(life.Reported()->reason() == "waits for its secrets: berth-secrets does not answer");
+  CHECK_FALSE(life.EverReported(scheduler::v1::PHASE_FAILED));
+  // At once, after 1, 2, 4 and 8 seconds, then every 10.
+  CHECK(life.prepared.size() == 15);
+  life.secrets_status = absl::OkStatus();
+  life.Pass(Agent::kSecretsRetryDelayMax);
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  CHECK(life.Reported()->attempt() == 1);
+  SECTION("and stops as asked while it waits") {
+    life.secrets_status = absl::UnavailableError("berth-secrets does not answer");
+    life.Want({WithSecrets(Run("web-2"))});
+    life.Want({ToStop(WithSecrets(Run("web-2")))});
+    life.Pass(2 * Agent::kRetryDelay);
+    CHECK(life.PhaseOf("web-2") == scheduler::v1::PHASE_STOPPED);
+  }
+}
+
+TEST_CASE("a secrets file is mounted read-only where the manifest wants it", "[agent]") {
+  Assignment assignment = Run(kWeb);
+  InstanceSpec spec;
+  SECTION("where it says nothing") {
+    GiveSecrets(assignment, {"/memory/web-1/secrets.env", {{"TOKEN", "t"}}}, &spec);
+    REQUIRE(spec.mounts.size() == 1);
+    CHECK(spec.mounts[0].target == "/run/berth/secrets.env");
+    CHECK(spec.env == std::map<std::string, std::string>{{"TOKEN", "t"}});
+  }
+  SECTION("where it names a path") {
+    assignment.mutable_process()->mutable_secrets()->set_file("/etc/notes/secrets");
+    GiveSecrets(assignment, {"/memory/web-1/secrets.env", {}}, &spec);
+    REQUIRE(spec.mounts.size() == 1);
+    CHECK(spec.mounts[0].target == "/etc/notes/secrets");
+  }
+  CHECK(spec.mounts[0].source == "/memory/web-1/secrets.env");
+  CHECK(spec.mounts[0].access == Mount::Access::kReadOnly);
 }
 
 TEST_CASE("each instance waits before it is tried again, however many others fail", "[agent]") {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -14,7 +15,11 @@
 #include "agent/log_relay.h"
 #include "agent/network/bridge.h"
 #include "agent/runtime/podman/podman_driver.h"
+#include "agent/secrets/bundle_store.h"
+#include "agent/secrets/instance_secrets.h"
+#include "agent/secrets/secrets_mount.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
 #include "common/clock/system_clock.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/machine_identity.h"
@@ -84,6 +89,15 @@ std::string OwnerOf(const auth::v1::Machine& machine) {
   constexpr size_t kKeyBytesShown = 8;
   return absl::StrCat(machine.name(), "-",
                       HexEncode(machine.keys().identity().substr(0, kKeyBytesShown)));
+}
+
+std::set<std::string> InstancesOf(const WatchClient& desired) {
+  std::set<std::string> instances;
+  for (const auto& [key, value] : desired.entries()) {
+    scheduler::v1::Assignment assignment;
+    if (assignment.ParseFromString(value)) instances.insert(assignment.instance());
+  }
+  return instances;
 }
 
 // Tells the loop of what the driver tells of, again and again until `stop`.
@@ -169,6 +183,26 @@ absl::Status Run(const AgentSettings& settings) {
           done(response.status());
         });
   };
+  channel_options.service = "secrets";
+  const std::shared_ptr<rpc::Channel> secrets_channel = rpc::Channel::Open(channel_options);
+  BundleStore bundles(settings.state + "/bundles");
+  SecretsMount secrets_mount(SecretsMount::DefaultFolder(OwnerOf(member.machine())));
+  InstanceSecrets secrets(host, &identity.sealing_key(), &bundles, &secrets_mount,
+                          [secrets_channel](const secrets::v1::SignedSecretGrant& grant) {
+                            secrets::v1::GetBundleRequest request;
+                            *request.mutable_grant() = grant;
+                            return secrets_channel->Call<secrets::v1::GetBundleResponse>(request);
+                          });
+  // What is not desired any more went while no agent ran. Nothing desired is known of a new host.
+  if (cached.revision().has_value()) {
+    BERTH_RETURN_IF_ERROR(secrets.KeepOnly(InstancesOf(cached)));
+  }
+  dependencies.prepare_secrets = [&secrets](const scheduler::v1::Assignment& assignment) {
+    return secrets.Prepare(assignment);
+  };
+  dependencies.forget_secrets = [&secrets](const std::string& instance) {
+    return secrets.Forget(instance);
+  };
   Agent agent(dependencies);
   LogRelay relay(channel, &driver, &loop,
                  [&agent](const std::string& instance) { return agent.HandleOf(instance); });
@@ -210,6 +244,8 @@ absl::Status Purge(const AgentSettings& settings) {
   for (const InstanceRecord& instance : instances) {
     BERTH_RETURN_IF_ERROR(driver.Destroy(instance.handle));
   }
+  BERTH_RETURN_IF_ERROR(
+      SecretsMount(SecretsMount::DefaultFolder(OwnerOf(member->machine()))).Unmount());
   BERTH_RETURN_IF_ERROR(Bridge(settings.podman, settings.network).Remove());
   return PodmanService(settings.podman).Stop();
 }

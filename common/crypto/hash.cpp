@@ -44,6 +44,14 @@ std::string Blake2b256(std::initializer_list<absl::string_view> parts) {
   return Hash("", parts, kBlake2b256Size);
 }
 
+std::string Sha256(absl::string_view message) {
+  InitialiseCrypto();
+  std::string digest(crypto_hash_sha256_BYTES, '\0');
+  crypto_hash_sha256(reinterpret_cast<unsigned char*>(digest.data()), Bytes(message),
+                     message.size());
+  return digest;
+}
+
 std::string KeyedBlake2b256(absl::string_view key, absl::string_view message) {
   return KeyedHash(key, message, kBlake2b256Size);
 }

@@ -19,7 +19,10 @@ inline constexpr size_t kHashKeySizeMax = 64;
 // run into each other puts their sizes between them. The digest is raw bytes.
 std::string Blake2b256(std::initializer_list<absl::string_view> parts);
 
-// The same under a key: only who has the key can compute or try out digests.
+// SHA-256, for formats of others. Raw bytes.
+std::string Sha256(absl::string_view message);
+
+// BLAKE2b under a key: only who has the key can compute or try out digests.
 std::string KeyedBlake2b256(absl::string_view key, absl::string_view message);
 std::string KeyedBlake2b128(absl::string_view key, absl::string_view message);
 

@@ -29,6 +29,11 @@ TEST_CASE("a keyed digest gives the known digests and depends on the key", "[cry
   CHECK(KeyedBlake2b256(key, "abd") != KeyedBlake2b256(key, "abc"));
 }
 
+TEST_CASE("SHA-256 gives the known digest", "[crypto][hash]") {
+  CHECK(HexEncode(Sha256("abc")) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 TEST_CASE("hex is read back as it is written", "[crypto][hash]") {
   const std::string bytes("\x00\x7f\x80\xff", 4);
   CHECK(HexEncode(bytes) == "007f80ff");

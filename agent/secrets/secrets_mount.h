@@ -1,0 +1,55 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/crypto/secret_bytes.h"
+
+namespace berth::agent {
+
+// Who may read a secrets file.
+struct FileOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+
+  bool operator==(const FileOwner&) const = default;
+};
+
+// The owner of the file of a process that runs as `user` (the manifest's UID or UID:GID). A name is
+// known only inside the image, and an image's own user only to it: the file is then root's.
+FileOwner OwnerFor(const std::string& user);
+
+// A folder in memory (tmpfs), never on a disk, with the secrets file of each instance of this host.
+//
+// Safe from several threads, as long as those about one instance come one after another.
+class SecretsMount {
+ public:
+  explicit SecretsMount(std::string folder) : folder_(std::move(folder)) {}
+
+  // The agent's folder: below /run/berth as root, else below XDG_RUNTIME_DIR. `owner` tells the
+  // agents of several platforms on one machine apart.
+  static std::string DefaultFolder(const std::string& owner);
+
+  // Makes the instance's file anew, in place of an older one: mode 0400, in a folder that nobody
+  // else enters. Answers its path, which is the same each time. kFailedPrecondition: the folder is
+  // on no tmpfs and none can be mounted.
+  absl::StatusOr<std::string> Write(const std::string& instance, const SecretBytes& content,
+                                    const FileOwner& owner);
+  absl::Status Remove(const std::string& instance);
+  // Removes those of all others. Called while nothing else is.
+  absl::Status KeepOnly(const std::set<std::string>& instances);
+  // Undoes all that was made.
+  absl::Status Unmount();
+
+ private:
+  // There is no telling when a tmpfs goes, so this is looked at before each write.
+  absl::Status EnsureTmpfs() const;
+
+  const std::string folder_;
+};
+
+}  // namespace berth::agent
