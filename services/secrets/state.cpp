@@ -7,6 +7,7 @@
 #include "common/ids/names.h"
 #include "common/secrets/bundle.h"
 #include "common/status/status_macros.h"
+#include "common/time/timestamp.h"
 
 namespace berth::secrets {
 namespace {
@@ -71,7 +72,9 @@ Decided<v1::Event, v1::PutSecretResponse> State::Decide(const v1::PutSecretReque
     if (newest.value_digest() == value.value_digest) {
       decision.response.set_version(number);
       decision.response.set_unchanged(true);
+      decision.response.set_active_version(secret->active);
       if (request.activation() == v1::ACTIVATION_NOW && secret->active != number) {
+        decision.response.set_active_version(number);
         Activate(request.environment(), name, number, &decision.events);
       }
       return decision;
@@ -99,13 +102,17 @@ Decided<v1::Event, v1::PutSecretResponse> State::Decide(const v1::PutSecretReque
   put->set_size_bytes(value.size_bytes);
   put->set_ciphertext_digest(value.ciphertext_digest);
   put->set_value_digest(value.value_digest);
-  put->mutable_create_time()->set_seconds(absl::ToUnixSeconds(context.now));
+  *put->mutable_create_time() = ToTimestamp(context.now);
   put->set_created_by(context.principal);
   const uint64_t version = put->version();
   decision.response.set_version(version);
   decision.rows.push_back({RowKey(SecretPath(request.environment(), name), version), value.row});
-  if (request.activation() == v1::ACTIVATION_NOW || secret == nullptr || secret->active == 0) {
+  const uint64_t active_before = secret == nullptr ? 0 : secret->active;
+  if (request.activation() == v1::ACTIVATION_NOW || active_before == 0) {
+    decision.response.set_active_version(version);
     Activate(request.environment(), name, version, &decision.events);
+  } else {
+    decision.response.set_active_version(active_before);
   }
   return decision;
 }

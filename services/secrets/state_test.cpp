@@ -111,6 +111,7 @@ TEST_CASE("a first version is active", "[secrets][state]") {
   const auto activation = GENERATE(v1::ACTIVATION_NOW, v1::ACTIVATION_LATER);
   const auto outcome = secrets.When(Put("token", activation), Value("a"), Context());
   CHECK(outcome.ThenDone().version() == 1);
+  CHECK(outcome.ThenDone().active_version() == 1);
   CHECK_FALSE(outcome.ThenDone().unchanged());
   REQUIRE(outcome.events().size() == 2);
   const v1::SecretVersionPut& put = outcome.events()[0].secret_version_put();
@@ -138,7 +139,9 @@ TEST_CASE("the ciphertext goes to a row and not into an event", "[secrets][state
 TEST_CASE("a version may wait until it is activated", "[secrets][state]") {
   Secrets secrets;
   secrets.GivenPut("token", "a");
-  CHECK(secrets.GivenPut("token", "b", v1::ACTIVATION_LATER) == 2);
+  const auto waits = secrets.When(Put("token", v1::ACTIVATION_LATER), Value("b"), Context());
+  CHECK(waits.ThenDone().version() == 2);
+  CHECK(waits.ThenDone().active_version() == 1);
   CHECK(secrets.Active() == "token=1 ");
   CHECK_FALSE(secrets.When(Activate("token", 2), Context()).ThenDone().unchanged());
   CHECK(secrets.Active() == "token=2 ");
@@ -162,6 +165,7 @@ TEST_CASE("the newest version's value again is no new version", "[secrets][state
     const auto again = secrets.When(Put("token"), Value("b"), Context());
     CHECK(again.ThenDone().unchanged());
     CHECK(again.ThenDone().version() == 2);
+    CHECK(again.ThenDone().active_version() == 2);
     CHECK(secrets.Active() == "token=2 ");
   }
   SECTION("and stays where it waits") {

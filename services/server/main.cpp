@@ -26,6 +26,7 @@
 #include "services/config/service.h"
 #include "services/edge_router/service.h"
 #include "services/scheduler/service.h"
+#include "services/secrets/service.h"
 
 namespace berth {
 namespace {
@@ -106,6 +107,8 @@ absl::Status Run(const ServerSettings& settings) {
                          SqliteEventLog::Open(settings.state + "/scheduler.db", "scheduler"));
   BERTH_ASSIGN_OR_RETURN(const auto edge_router_log,
                          SqliteEventLog::Open(settings.state + "/edge-router.db", "edge-router"));
+  BERTH_ASSIGN_OR_RETURN(const auto secrets_log,
+                         SqliteEventLog::Open(settings.state + "/secrets.db", "secrets"));
 
   const SystemClock clock;
   RandomIdSource ids;
@@ -113,6 +116,7 @@ absl::Status Run(const ServerSettings& settings) {
   ThreadExecutor config_executor("config");
   ThreadExecutor scheduler_executor("scheduler");
   ThreadExecutor edge_router_executor("edge-router");
+  ThreadExecutor secrets_executor("secrets");
   auth::Service auth({auth_log.get(),
                       &auth_executor,
                       &clock,
@@ -125,10 +129,13 @@ absl::Status Run(const ServerSettings& settings) {
                                &auth.access());
   edge_router::Service edge_router(edge_router_log.get(), &edge_router_executor, &clock, &ids,
                                    &auth.access());
+  secrets::Service secrets(
+      {secrets_log.get(), &secrets_executor, &clock, &ids, &auth.access(), &key_ring});
   BERTH_RETURN_IF_ERROR(StartAndWait(&auth));
   BERTH_RETURN_IF_ERROR(StartAndWait(&config));
   BERTH_RETURN_IF_ERROR(StartAndWait(&scheduler));
   BERTH_RETURN_IF_ERROR(StartAndWait(&edge_router));
+  BERTH_RETURN_IF_ERROR(StartAndWait(&secrets));
 
   rpc::Server::Options options;
   options.address = settings.listen;
@@ -137,12 +144,13 @@ absl::Status Run(const ServerSettings& settings) {
   BERTH_ASSIGN_OR_RETURN(
       options.certificate_pem,
       auth.IssueCertificate(identity.public_keys().identity,
-                            {"auth", "config", "scheduler", "edge-router"}, addresses));
+                            {"auth", "config", "scheduler", "edge-router", "secrets"}, addresses));
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
   BERTH_ASSIGN_OR_RETURN(
       std::unique_ptr<rpc::Server> server,
-      rpc::Server::Start(options, {&auth.dispatcher(), &config.dispatcher(),
-                                   &scheduler.dispatcher(), &edge_router.dispatcher()}));
+      rpc::Server::Start(options,
+                         {&auth.dispatcher(), &config.dispatcher(), &scheduler.dispatcher(),
+                          &edge_router.dispatcher(), &secrets.dispatcher()}));
 
   const std::string own_address = absl::StrCat("127.0.0.1:", server->port());
   BERTH_ASSIGN_OR_RETURN(
@@ -162,6 +170,7 @@ absl::Status Run(const ServerSettings& settings) {
   LogInfo("berth-server stops");
   // The calls first: each that was let in is answered by a service that still runs.
   server.reset();
+  secrets_executor.Stop();
   edge_router_executor.Stop();
   scheduler_executor.Stop();
   config_executor.Stop();
