@@ -11,6 +11,7 @@ std::vector<Command> AllCommands() {
       AppListCommand(), HostListCommand(), LoginCommand(),    WhoAmICommand(),
   };
   for (Command& command : EnvCommands()) commands.push_back(std::move(command));
+  for (Command& command : SecretCommands()) commands.push_back(std::move(command));
   for (Command& command : ContextCommands()) commands.push_back(std::move(command));
   commands.push_back(DoctorCommand());
   commands.push_back(VersionCommand());
@@ -23,6 +24,7 @@ std::vector<Group> AllGroups() {
           {"app", "Look at the apps of an org"},
           {"env", "Look at the environments of an org, and delete them"},
           {"host", "Look at the hosts of an org"},
+          {"secret", "Set, read and activate the secrets of an environment"},
           {"context", "Choose which Berth commands go to"},
           {"completion", "Complete command lines in a shell"}};
 }

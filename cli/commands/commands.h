@@ -25,6 +25,7 @@ Command ReleaseListCommand();
 Command AppListCommand();
 std::vector<Command> EnvCommands();
 Command HostListCommand();
+std::vector<Command> SecretCommands();
 Command DoctorCommand();
 Command VersionCommand();
 Command CompletionCommand();
