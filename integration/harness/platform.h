@@ -79,6 +79,8 @@ class Platform {
   // Those of an app's instances alone.
   ContainerStarts StartsOf(const std::string& app) const;
 
+  // The path of a binary, such as `berth`.
+  std::string Binary(const std::string& name) const { return bin_ + "/" + name; }
   // The platform's folder, and the machine it is on.
   std::string folder() const { return folder_.File("berth"); }
   const OwnMachine& machine() const { return machine_; }
@@ -90,7 +92,6 @@ class Platform {
 
  private:
   void TryPodman();
-  std::string Binary(const std::string& name) const { return bin_ + "/" + name; }
 
   const OwnMachine& machine_;
   testing::TempDir folder_;
