@@ -31,6 +31,7 @@ class FakeConfig {
                     }) {
     using namespace config::v1;
     Unary<DeployRequest, DeployResponse>();
+    Unary<DeleteEnvironmentRequest, DeleteEnvironmentResponse>();
     Unary<RollbackRequest, RollbackResponse>();
     Unary<ScaleRequest, ScaleResponse>();
     Unary<GetEnvironmentRequest, GetEnvironmentResponse>();
