@@ -22,11 +22,6 @@ namespace {
 // What the kernel keeps of a line that is typed; it drops the rest without a word.
 constexpr size_t kTerminalLineMax = 4095;
 
-absl::Status TooLarge(const std::string& source) {
-  return absl::InvalidArgumentError(absl::StrCat(source, " has more than ", kSecretBytesMax,
-                                                 " bytes, which is the most a secret may have"));
-}
-
 // Hides what is typed, and turns Ctrl-C into a readable descriptor, for as long as it lives: a
 // person who gives up must not be left with a terminal that shows nothing.
 class HiddenTerminal {
@@ -79,9 +74,9 @@ class HiddenTerminal {
 
 }  // namespace
 
-absl::StatusOr<SecretBytes> ReadSecret(int fd, const std::string& source) {
+absl::StatusOr<SecretBytes> ReadSecret(int fd, const std::string& source, size_t size_max) {
   // One more than allowed tells a value from something else.
-  SecretBytes bytes(kSecretBytesMax + 1);
+  SecretBytes bytes(size_max + 1);
   size_t have = 0;
   while (have < bytes.size()) {
     const ssize_t count = read(fd, bytes.data() + have, bytes.size() - have);
@@ -90,15 +85,19 @@ absl::StatusOr<SecretBytes> ReadSecret(int fd, const std::string& source) {
     if (count == 0) break;
     have += static_cast<size_t>(count);
   }
-  if (have > kSecretBytesMax) return TooLarge(source);
+  if (have > size_max) {
+    return absl::InvalidArgumentError(absl::StrCat(source, " has more than ", size_max,
+                                                   " bytes, which are the most it may have"));
+  }
   bytes.Truncate(have);
   return bytes;
 }
 
-absl::StatusOr<SecretBytes> ReadSecretFromFile(const std::string& path) {
+absl::StatusOr<SecretBytes> ReadSecretFromFile(const std::string& path, size_t size_max) {
+  if (path == "-") return ReadSecret(STDIN_FILENO, "standard input", size_max);
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-  return ReadSecret(fd.get(), path);
+  return ReadSecret(fd.get(), path, size_max);
 }
 
 absl::StatusOr<SecretBytes> AskForSecret(const std::string& question) {

@@ -15,12 +15,14 @@ namespace berth::cli {
 // What a value may have; the service refuses more.
 inline constexpr size_t kSecretBytesMax = 64 * 1024;
 
-// Everything up to the end of the descriptor, as it is. kInvalidArgument: more than
-// kSecretBytesMax; `source` is what the message calls it.
-absl::StatusOr<SecretBytes> ReadSecret(int fd, const std::string& source);
+// Everything up to the end of the descriptor, as it is. kInvalidArgument: more than `size_max`
+// bytes; `source` is what the message calls it.
+absl::StatusOr<SecretBytes> ReadSecret(int fd, const std::string& source,
+                                       size_t size_max = kSecretBytesMax);
 
-// The same of a file.
-absl::StatusOr<SecretBytes> ReadSecretFromFile(const std::string& path);
+// The same of a file; - is standard input.
+absl::StatusOr<SecretBytes> ReadSecretFromFile(const std::string& path,
+                                               size_t size_max = kSecretBytesMax);
 
 // Asks on standard error and reads a line from the terminal that is standard input, without showing
 // it. The terminal is as before when this returns. kCancelled: the person pressed Ctrl-C.

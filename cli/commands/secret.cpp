@@ -12,6 +12,7 @@
 #include "berth/secrets/v1/secrets.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/confirm.h"
+#include "cli/dotenv.h"
 #include "cli/errors.h"
 #include "cli/secret_input.h"
 #include "cli/session.h"
@@ -27,9 +28,15 @@ namespace {
 using types::v1::EnvironmentName;
 
 constexpr char kStandardInput[] = "-";
+constexpr size_t kDotenvBytesMax = 1024 * 1024;
 
 struct SetOptions {
   std::vector<std::string> words;
+  std::string file;
+  bool stage = false;
+};
+
+struct ImportOptions {
   std::string file;
   bool stage = false;
 };
@@ -53,11 +60,6 @@ struct DeleteOptions {
   std::string name;
   uint32_t version = 0;
   bool yes = false;
-};
-
-struct NamedValue {
-  std::string name;
-  SecretBytes value;
 };
 
 absl::Status CheckSecretName(const std::string& name) {
@@ -94,8 +96,6 @@ absl::StatusOr<std::vector<NamedValue>> ReadValues(const SetOptions& options,
                               " is in the shell's history, and others on this machine see it in "
                               "the list of processes; use - or --from-file"));
       secret.value = SecretBytes::CopyOf(absl::string_view(word).substr(equals + 1));
-    } else if (source == kStandardInput) {
-      BERTH_ASSIGN_OR_RETURN(secret.value, ReadSecret(STDIN_FILENO, "standard input"));
     } else if (!source.empty()) {
       BERTH_ASSIGN_OR_RETURN(secret.value, ReadSecretFromFile(source));
     } else if (IsTerminal(stdin) && IsTerminal(stderr)) {
@@ -115,23 +115,20 @@ absl::StatusOr<std::vector<NamedValue>> ReadValues(const SetOptions& options,
   return values;
 }
 
-absl::StatusOr<ExitCode> RunSet(const SetOptions& options, Session* session) {
-  BERTH_RETURN_IF_ERROR(LockDownMemory());
+// Puts each value, sealed, and says what became of it.
+absl::StatusOr<ExitCode> PutAll(std::vector<NamedValue> values, bool stage, Session* session) {
   BERTH_ASSIGN_OR_RETURN(const EnvironmentName environment, session->Environment());
   const Output& output = session->output();
-  BERTH_ASSIGN_OR_RETURN(std::vector<NamedValue> values, ReadValues(options, output));
   BERTH_ASSIGN_OR_RETURN(const auto key, session->Call<secrets::v1::GetSealingKeyResponse>(
                                              secrets::v1::GetSealingKeyRequest()));
   Json items = Json::array();
-  Table table = {{"SECRET", "VERSION", "ACTIVE"}, {}};
   for (NamedValue& secret : values) {
     secrets::v1::PutSecretRequest request;
     *request.mutable_environment() = environment;
     request.set_name(secret.name);
     BERTH_ASSIGN_OR_RETURN(*request.mutable_sealed_value(), Seal(key.key(), secret.value));
     secret.value = SecretBytes();
-    request.set_activation(options.stage ? secrets::v1::ACTIVATION_LATER
-                                         : secrets::v1::ACTIVATION_NOW);
+    request.set_activation(stage ? secrets::v1::ACTIVATION_LATER : secrets::v1::ACTIVATION_NOW);
     BERTH_ASSIGN_OR_RETURN(const auto response,
                            session->Call<secrets::v1::PutSecretResponse>(request));
     const bool active = response.active_version() == response.version();
@@ -150,11 +147,25 @@ absl::StatusOr<ExitCode> RunSet(const SetOptions& options, Session* session) {
     Json item = {{"name", secret.name}};
     item.update(ToJson(response));
     items.push_back(std::move(item));
-    table.rows.push_back(
-        {secret.name, absl::StrCat(response.version()), absl::StrCat(response.active_version())});
   }
-  if (output.json()) output.List("SecretSetList", items, table, "");
+  if (output.json()) output.List("SecretSetList", items, {}, "");
   return ExitCode::kSuccess;
+}
+
+absl::StatusOr<ExitCode> RunSet(const SetOptions& options, Session* session) {
+  BERTH_RETURN_IF_ERROR(LockDownMemory());
+  BERTH_ASSIGN_OR_RETURN(std::vector<NamedValue> values, ReadValues(options, session->output()));
+  return PutAll(std::move(values), options.stage, session);
+}
+
+absl::StatusOr<ExitCode> RunImport(const ImportOptions& options, Session* session) {
+  BERTH_RETURN_IF_ERROR(LockDownMemory());
+  BERTH_ASSIGN_OR_RETURN(const SecretBytes text, ReadSecretFromFile(options.file, kDotenvBytesMax));
+  absl::StatusOr<std::vector<NamedValue>> values = ParseDotenv(text);
+  if (!values.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(options.file, ", ", values.status().message()));
+  }
+  return PutAll(*std::move(values), options.stage, session);
 }
 
 absl::StatusOr<ExitCode> RunGet(const GetOptions& options, Session* session) {
@@ -283,6 +294,22 @@ Command SetCommand() {
           .run = [options](Session* session) { return RunSet(*options, session); }};
 }
 
+Command ImportCommand() {
+  const auto options = std::make_shared<ImportOptions>();
+  return {.name = "secret import",
+          .summary = "Give secrets the values of a dotenv file",
+          .example = "berth secret import .env",
+          .declare =
+              [options](Arguments* arguments) {
+                arguments->RequiredPositional("FILE", &options->file,
+                                              "lines of NAME=VALUE, - for standard input; "
+                                              "DATABASE_URL becomes database-url");
+                arguments->Flag("--stage", &options->stage,
+                                "keep the new versions until they are activated");
+              },
+          .run = [options](Session* session) { return RunImport(*options, session); }};
+}
+
 Command GetCommand() {
   const auto options = std::make_shared<GetOptions>();
   return {.name = "secret get",
@@ -342,6 +369,7 @@ Command DeleteCommand() {
 
 std::vector<Command> SecretCommands() {
   return {SetCommand(),
+          ImportCommand(),
           GetCommand(),
           {.name = "secret list",
            .summary = "List the secrets of an environment, without their values",
