@@ -196,12 +196,15 @@ TEST_CASE("no copy of a value stays in a file, an output or a process") {
     CHECK(HasCopy(core));
   }
 
-  const std::vector<std::string> set = {
-      Shared().Binary("berth"), "secret", "set", "canary", "--app", "mine", "--from-file",
-      folder.File("value")};
-  DumpCoreAtExit(set, core);
+  const std::string berth = Shared().Binary("berth");
+  const std::vector<std::string> set = {berth,   "secret", "set",         "canary",
+                                        "--app", "mine",   "--from-file", folder.File("value")};
+  // Nor does it overlook guarded memory.
+  RunDumpingCore(set, kWhileSealing, core);
+  CHECK(HasCopy(core));
+  RunDumpingCore(set, kAtExit, core);
   CHECK_FALSE(HasCopy(core));
-  DumpCoreAtExit({Shared().Binary("berth"), "secret", "get", "canary", "--app", "mine"}, core);
+  RunDumpingCore({berth, "secret", "get", "canary", "--app", "mine"}, kAtExit, core);
   CHECK_FALSE(HasCopy(core));
 
   const Finished got = Secret({"get", "canary"}, "mine");

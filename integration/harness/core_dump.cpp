@@ -53,9 +53,10 @@ void DumpCore(pid_t pid, const std::string& file) {
   MustExist(file, finished.out + finished.err);
 }
 
-void DumpCoreAtExit(const std::vector<std::string>& arguments, const std::string& file) {
-  std::vector<std::string> all = Gdb(
-      {"catch syscall exit_group", "run", absl::StrCat("generate-core-file ", file), "continue"});
+void RunDumpingCore(const std::vector<std::string>& arguments, const std::string& moment,
+                    const std::string& file) {
+  std::vector<std::string> all = Gdb({"set breakpoint pending on", moment, "run",
+                                      absl::StrCat("generate-core-file ", file), "continue"});
   all.push_back("--args");
   all.insert(all.end(), arguments.begin(), arguments.end());
   const Finished finished = Run(all, kDumpLimit);

@@ -13,9 +13,14 @@ namespace berth::integration {
 // Writes the core of a running process, which goes on.
 void DumpCore(pid_t pid, const std::string& file);
 
-// Runs a program to its end, and writes its core as it is about to exit. Throws where it does not
-// exit with 0.
-void DumpCoreAtExit(const std::vector<std::string>& arguments, const std::string& file);
+// When a program's core is written, as gdb says it.
+inline constexpr char kAtExit[] = "catch syscall exit_group";
+inline constexpr char kWhileSealing[] = "tbreak crypto_box_seal";
+
+// Runs a program to its end, and writes its core at that moment. Throws where it does not exit with
+// 0.
+void RunDumpingCore(const std::vector<std::string>& arguments, const std::string& moment,
+                    const std::string& file);
 
 // Whether the bytes are in the file, however large it is.
 bool FileContains(const std::string& file, const std::string& bytes);
