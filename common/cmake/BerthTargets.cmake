@@ -11,8 +11,10 @@ add_library(berth_compile_options INTERFACE)
 target_compile_options(berth_compile_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
   # Debian's libraries are built by GCC; without the older rule for mangling, Abseil's do not link.
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-fclang-abi-compat=17>
-  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
+  # Inside GCC's std::stable_sort clang sees a call of what is deprecated.
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-fclang-abi-compat=17;-Wno-deprecated-declarations>
+  # gcovr finds sources by their whole paths.
+  $<$<NOT:$<BOOL:${BERTH_COVERAGE}>>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=>
   $<$<CONFIG:Release>:-fstack-protector-strong;-fcf-protection>)
 target_compile_definitions(berth_compile_options INTERFACE
   BERTH_VERSION="${PROJECT_VERSION}" $<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
@@ -21,6 +23,10 @@ if(BERTH_SANITIZE)
   target_compile_options(berth_compile_options INTERFACE
     -fsanitize=${BERTH_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(berth_compile_options INTERFACE -fsanitize=${BERTH_SANITIZE})
+endif()
+if(BERTH_COVERAGE)
+  target_compile_options(berth_compile_options INTERFACE --coverage)
+  target_link_options(berth_compile_options INTERFACE --coverage)
 endif()
 
 function(berth_test name)

@@ -49,14 +49,17 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
       : received_(std::move(received)), ended_(std::move(ended)) {}
 
   void Begin(bool one_request, const std::string& request) {
+    {
+      MutexLock lock(&mutex_);
+      busy_ = one_request;
+      held_ = !one_request;
+    }
     if (one_request) {
       writing_ = ToByteBuffer(request);
-      busy_ = true;
       StartWriteLast(&writing_, grpc::WriteOptions());
     } else {
       // Sends may come at any time: the call may not count as over before the stream is dropped.
       AddHold();
-      held_ = true;
     }
     StartRead(&reading_);
     StartCall();
@@ -138,7 +141,7 @@ class StreamCall : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
   Mutex mutex_;
   grpc::ByteBuffer writing_;
   std::deque<std::string> waiting_ ABSL_GUARDED_BY(mutex_);
-  bool busy_ = false;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Notification done_;
 };

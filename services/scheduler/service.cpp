@@ -259,7 +259,7 @@ void Service::CheckLiveness() {
   for (const auto& [host, presence] : liveness_.SilentAt(clock_->Monotonic())) {
     state_.Execute<v1::ReportResponse>(
         Internal("HostSilent"), Recorded::kOnChange,
-        [host = host, presence = presence](const State& state, const DecisionContext&) {
+        [host, presence](const State& state, const DecisionContext&) {
           return state.SetPresence(host, presence);
         },
         [](absl::StatusOr<v1::ReportResponse>) {});

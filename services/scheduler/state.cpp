@@ -245,15 +245,14 @@ Decided<v1::Event, v1::ReportResponse> State::MarkFences(const EdgeReports& repo
     for (const auto& [id, instance] : environment.instances) {
       if (instance.assignment.intent() != v1::INTENT_RUN) continue;
       if (instance.draining) {
-        if (!instance.idle &&
-            every_edge(instance.draining_position, [&id = id](const auto& report) {
+        if (!instance.idle && every_edge(instance.draining_position, [&id](const auto& report) {
               const auto open = report.connections().find(id);
               return open == report.connections().end() || open->second == 0;
             })) {
           reached(id, instance, v1::FENCE_IDLE);
         }
       } else if (!instance.serving && instance.observed.phase() == v1::PHASE_READY &&
-                 every_edge(instance.ready_position, [&id = id](const auto& report) {
+                 every_edge(instance.ready_position, [&id](const auto& report) {
                    const auto& missed = report.not_reached();
                    return std::find(missed.begin(), missed.end(), id) == missed.end();
                  })) {
