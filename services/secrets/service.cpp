@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/check/check.h"
 #include "common/crypto/hash.h"
 #include "common/log/log.h"
 #include "common/secrets/bundle.h"
 #include "common/secrets/grant.h"
+#include "common/status/error_details.h"
 #include "common/status/status_macros.h"
 #include "services/secrets/envelope.h"
 
@@ -29,6 +29,14 @@ std::string ValueDigest(const SecretBytes& key, const std::string& path, const S
   std::copy(path.begin(), path.end(), message.data());
   std::copy(value.data(), value.data() + value.size(), message.data() + path.size() + 1);
   return KeyedBlake2b256(key.view(), message.view());
+}
+
+absl::Status NotReady() {
+  return WithRetryDelay(
+      WithReason(absl::UnavailableError("secrets is not serving: its keys are not loaded yet; try "
+                                        "again in a moment"),
+                 reason::kNotReady),
+      absl::Seconds(1));
 }
 
 }  // namespace
@@ -92,8 +100,14 @@ absl::Status Service::LoadKeys() {
   BERTH_ASSIGN_OR_RETURN(const SecretBytes private_key, key(kSealingKeyRow));
   BERTH_ASSIGN_OR_RETURN(SealingKey sealing, SealingKey::FromPrivateKey(private_key.view()));
   BERTH_ASSIGN_OR_RETURN(SecretBytes digests, key(kDigestKeyRow));
-  keys_.emplace(Keys{std::move(sealing), std::move(digests)});
+  MutexLock lock(&mutex_);
+  keys_ = std::make_shared<const Keys>(Keys{std::move(sealing), std::move(digests)});
   return absl::OkStatus();
+}
+
+std::shared_ptr<const Service::Keys> Service::keys() const {
+  MutexLock lock(&mutex_);
+  return keys_;
 }
 
 template <typename Request, typename Response>
@@ -112,12 +126,16 @@ void Service::Command() {
 void Service::AddHandlers() {
   dispatcher_.Unary<v1::PutSecretRequest, v1::PutSecretResponse>(
       [this](const rpc::Call& call, const v1::PutSecretRequest& request, auto reply) {
+        // A refusal for want of keys is not for the record: a repeat would get it again.
+        const std::shared_ptr<const Keys> own = keys();
+        if (own == nullptr) return reply(NotReady());
         // Encrypted before it queues: the writer does nothing that takes long, and the command
         // carries no plaintext.
         state_.Execute<v1::PutSecretResponse>(
             call.origin, Recorded::kAlways,
-            [request, value = SealAnew(request)](const State& state, const DecisionContext& context)
-                -> Decided<v1::Event, v1::PutSecretResponse> {
+            [request, value = SealAnew(*own, request)](
+                const State& state,
+                const DecisionContext& context) -> Decided<v1::Event, v1::PutSecretResponse> {
               if (!value.ok()) return value.status();
               return state.Decide(request, *value, context);
             },
@@ -177,9 +195,10 @@ void Service::AddHandlers() {
 void Service::AddQueries() {
   dispatcher_.Unary<v1::GetSealingKeyRequest, v1::GetSealingKeyResponse>(
       [this](const rpc::Call&, const v1::GetSealingKeyRequest&, auto reply) {
-        BERTH_CHECK(keys_.has_value());
+        const std::shared_ptr<const Keys> own = keys();
+        if (own == nullptr) return reply(NotReady());
         v1::GetSealingKeyResponse response;
-        response.set_key(keys_->sealing.public_key());
+        response.set_key(own->sealing.public_key());
         reply(std::move(response));
       });
   dispatcher_.Unary<v1::ListSecretsRequest, v1::ListSecretsResponse>(
@@ -216,15 +235,15 @@ void Service::AddQueries() {
       });
 }
 
-absl::StatusOr<SealedValue> Service::SealAnew(const v1::PutSecretRequest& request) const {
-  BERTH_CHECK(keys_.has_value());
+absl::StatusOr<SealedValue> Service::SealAnew(const Keys& keys,
+                                              const v1::PutSecretRequest& request) const {
   const size_t sealed_size = request.sealed_value().size();
   if (sealed_size > State::kValueSizeMax + kSealOverhead) {
     return absl::InvalidArgumentError(absl::StrCat("a secret's value has at most ",
                                                    State::kValueSizeMax, " bytes; this one has ",
                                                    sealed_size - kSealOverhead));
   }
-  const absl::StatusOr<SecretBytes> value = keys_->sealing.Open(request.sealed_value());
+  const absl::StatusOr<SecretBytes> value = keys.sealing.Open(request.sealed_value());
   if (!value.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the value cannot be opened: ", value.status().message(),
@@ -236,7 +255,7 @@ absl::StatusOr<SealedValue> Service::SealAnew(const v1::PutSecretRequest& reques
   sealed.size_bytes = value->size();
   sealed.row = SealRow(*with_.key_ring, path, sealed.uid, *value);
   sealed.ciphertext_digest = CiphertextDigest(sealed.row);
-  sealed.value_digest = ValueDigest(keys_->digests, path, *value);
+  sealed.value_digest = ValueDigest(keys.digests, path, *value);
   return sealed;
 }
 

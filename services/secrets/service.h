@@ -2,9 +2,10 @@
 
 #include <functional>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/crypto/key_ring.h"
@@ -13,6 +14,7 @@
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
+#include "common/sync/mutex.h"
 #include "services/secrets/state.h"
 
 namespace berth::secrets {
@@ -61,8 +63,11 @@ class Service {
   void Prepare(std::function<void(absl::Status)> started);
   absl::Status LoadKeys();
 
+  // nullptr until the service serves.
+  std::shared_ptr<const Keys> keys() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // The value of a put, encrypted. kInvalidArgument: it cannot be opened, or is too large.
-  absl::StatusOr<SealedValue> SealAnew(const v1::PutSecretRequest& request) const;
+  absl::StatusOr<SealedValue> SealAnew(const Keys& keys, const v1::PutSecretRequest& request) const;
 
   // The grant, if it is the scheduler's and for the caller.
   absl::StatusOr<v1::SecretGrant> CheckGrant(const rpc::Caller& caller,
@@ -78,7 +83,10 @@ class Service {
   const Dependencies with_;
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
-  std::optional<Keys> keys_;  // Set before calls are served, and never again.
+
+  // Calls come before the service serves, where another process leads.
+  mutable Mutex mutex_;
+  std::shared_ptr<const Keys> keys_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace berth::secrets

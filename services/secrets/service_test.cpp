@@ -211,6 +211,22 @@ TEST_CASE("a value that was put is read, also after a restart", "[secrets][servi
   CHECK(secrets.Put("token", value)->unchanged());
 }
 
+TEST_CASE("who calls before the service serves is told to try again", "[secrets][service]") {
+  World world;
+  MemoryEventLog other(world.database, "secrets");
+  REQUIRE(other.TakeLease("another process", absl::Hours(1)).ok());
+  Secrets secrets(&world);
+  CHECK(absl::IsUnknown(secrets.started));  // It waits for the lease.
+  const auto key = secrets.Call<v1::GetSealingKeyResponse>(v1::GetSealingKeyRequest(), Developer());
+  CHECK(absl::IsUnavailable(key.status()));
+  v1::PutSecretRequest request;
+  *request.mutable_environment() = Shop();
+  CHECK(absl::IsUnavailable(
+      secrets.Call<v1::PutSecretResponse>(request, Developer(), "request-1").status()));
+  CHECK(absl::IsUnavailable(
+      secrets.Call<v1::GetSecretResponse>(secrets.GetRequest("token"), Admin()).status()));
+}
+
 TEST_CASE("no event, record or row has the value", "[secrets][service]") {
   World world;
   Secrets secrets(&world);
