@@ -137,6 +137,10 @@ absl::StatusOr<std::vector<NamedValue>> ParseDotenv(const SecretBytes& text) {
   std::set<std::string> names;
   Reader reader(text.view());
   while (reader.NextEntry()) {
+    if (secrets.size() == kDotenvSecretsMax) {
+      return reader.Mistake(absl::StrCat("is one secret more than the ", kDotenvSecretsMax,
+                                         " that an environment may have"));
+    }
     NamedValue& secret = secrets.emplace_back();
     BERTH_ASSIGN_OR_RETURN(secret.name, reader.Name());
     if (!names.insert(secret.name).second) {

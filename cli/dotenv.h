@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,9 @@
 #include "common/crypto/secret_bytes.h"
 
 namespace berth::cli {
+
+// What an environment may have; each value takes pages of its own.
+inline constexpr size_t kDotenvSecretsMax = 1000;
 
 // A secret as a person names it, with a value for it.
 struct NamedValue {

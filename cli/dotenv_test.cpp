@@ -43,6 +43,10 @@ TEST_CASE("a mistake in a dotenv file is told by its line, without the value", "
   CHECK(Parsed("A=\"hunter2\\") == "line 1 begins a value in quotes that does not end");
   CHECK_THAT(Parsed("A='\n\n'\nB=\"\n\\x\""), Catch::StartsWith("line 5 has a backslash"));
   CHECK(Parsed("A='1' 2\n") == "line 1 goes on after a value in quotes");
+  std::string many;
+  for (size_t i = 0; i < kDotenvSecretsMax; ++i) many += "A" + std::to_string(i) + "=\n";
+  CHECK_THAT(Parsed(many), Catch::StartsWith("a0=;"));
+  CHECK_THAT(Parsed(many + "B=\n"), Catch::StartsWith("line 1001 is one secret more"));
   CHECK(Parsed("A_B=1\na-b=2\n") == "line 2 gives a-b a second value");
 }
 
