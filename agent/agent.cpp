@@ -101,9 +101,10 @@ InstanceSpec SpecOf(const Assignment& assignment, const std::string& network) {
 }
 
 void GiveSecrets(const Assignment& assignment, const GivenSecrets& given, InstanceSpec* spec) {
-  const std::string& target = assignment.process().secrets().file();
-  spec->mounts.push_back(
-      {given.file, target.empty() ? kSecretsFile : target, Mount::Access::kReadOnly});
+  const std::string& asked = assignment.process().secrets().file();
+  const std::string target = asked.empty() ? kSecretsFile : asked;
+  spec->mounts.push_back({given.file, target, Mount::Access::kReadOnly, Mount::Owner::kInstance});
+  spec->env["BERTH_SECRETS_FILE"] = target;
   spec->env.insert(given.env.begin(), given.env.end());
 }
 

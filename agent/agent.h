@@ -153,7 +153,7 @@ class Agent {
 // The spec with which a driver runs an assignment.
 InstanceSpec SpecOf(const scheduler::v1::Assignment& assignment, const std::string& network);
 
-// Mounts the file where the manifest wants it, and adds the variables.
+// Mounts the file where the manifest wants it, says where, and adds the variables.
 void GiveSecrets(const scheduler::v1::Assignment& assignment, const GivenSecrets& given,
                  InstanceSpec* spec);
 

@@ -31,10 +31,15 @@ inline constexpr size_t kExecOutputBytesMax = size_t{64} << 10;
 // A host path that an instance sees as `target`.
 struct Mount {
   enum class Access { kReadOnly, kReadWrite };
+  enum class Owner {
+    kUnchanged,
+    kInstance,  // The source is this instance's alone: it is given to the user who runs in it.
+  };
 
   std::string source;
   std::string target;
   Access access = Access::kReadOnly;
+  Owner owner = Owner::kUnchanged;
 };
 
 // Memory that an instance sees as the folder `target`; its content goes with the instance.

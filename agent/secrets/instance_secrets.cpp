@@ -16,8 +16,7 @@ absl::StatusOr<GivenSecrets> InstanceSecrets::Prepare(const Assignment& assignme
   BERTH_ASSIGN_OR_RETURN(const Bundle bundle, BundleFor(assignment, grant));
   BERTH_ASSIGN_OR_RETURN(const SecretBytes content, RenderSecretsFile(bundle.values()));
   GivenSecrets given;
-  BERTH_ASSIGN_OR_RETURN(given.file, mount_->Write(assignment.instance(), content,
-                                                   OwnerFor(assignment.process().user())));
+  BERTH_ASSIGN_OR_RETURN(given.file, mount_->Write(assignment.instance(), content));
   for (const auto& [variable, secret] : assignment.process().secrets().env()) {
     const auto value = bundle.values().find(secret);
     if (value == bundle.values().end()) {

@@ -53,7 +53,6 @@ struct Platform {
     assignment.mutable_environment()->set_org("acme");
     assignment.mutable_environment()->set_app("notes");
     assignment.mutable_environment()->set_env("production");
-    assignment.mutable_process()->set_user(absl::StrCat(getuid(), ":", getgid()));
     assignment.mutable_secret_versions()->insert(versions.begin(), versions.end());
     secrets::v1::SecretGrant grant;
     grant.set_host(host);

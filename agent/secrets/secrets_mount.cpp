@@ -13,12 +13,8 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
-#include <utility>
-#include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/net/unique_fd.h"
 #include "common/status/status_macros.h"
 
@@ -62,29 +58,15 @@ absl::Status WriteWhole(int fd, absl::string_view bytes, const std::string& path
   return absl::OkStatus();
 }
 
-absl::Status WriteFile(const std::string& path, const SecretBytes& content,
-                       const FileOwner& owner) {
+absl::Status WriteFile(const std::string& path, const SecretBytes& content) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0));
   if (!fd.valid()) return FileError(path, errno);
   BERTH_RETURN_IF_ERROR(WriteWhole(fd.get(), content.view(), path));
-  // Only root gives files away; an agent without root runs instances as itself.
-  if (geteuid() == 0 && fchown(fd.get(), owner.uid, owner.gid) != 0) return FileError(path, errno);
   if (fchmod(fd.get(), kFileMode) != 0) return FileError(path, errno);
   return absl::OkStatus();
 }
 
 }  // namespace
-
-FileOwner OwnerFor(const std::string& user) {
-  const std::vector<std::string> parts = absl::StrSplit(user, ':');
-  FileOwner owner;
-  uint32_t uid = 0;
-  if (!absl::SimpleAtoi(parts[0], &uid)) return owner;
-  owner.uid = uid;
-  uint32_t gid = 0;
-  if (parts.size() > 1 && absl::SimpleAtoi(parts[1], &gid)) owner.gid = gid;
-  return owner;
-}
 
 std::string SecretsMount::DefaultFolder(const std::string& owner) {
   const char* runtime = geteuid() == 0 ? nullptr : std::getenv("XDG_RUNTIME_DIR");
@@ -107,15 +89,14 @@ absl::Status SecretsMount::EnsureTmpfs() const {
 }
 
 absl::StatusOr<std::string> SecretsMount::Write(const std::string& instance,
-                                                const SecretBytes& content,
-                                                const FileOwner& owner) {
+                                                const SecretBytes& content) {
   BERTH_RETURN_IF_ERROR(EnsureTmpfs());
   const std::string place = absl::StrCat(folder_, "/", instance);
   const std::string fresh = absl::StrCat(place, kFreshMark);
   std::error_code error;
   std::filesystem::remove_all(fresh, error);  // What a crash left.
   BERTH_RETURN_IF_ERROR(MakeOwnFolder(fresh));
-  BERTH_RETURN_IF_ERROR(WriteFile(absl::StrCat(fresh, "/", kFileName), content, owner));
+  BERTH_RETURN_IF_ERROR(WriteFile(absl::StrCat(fresh, "/", kFileName), content));
   // Whoever opens the file finds it whole. An instance that runs keeps the one it was started with.
   const bool replaces = std::filesystem::exists(place, error);
   if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, place.c_str(),

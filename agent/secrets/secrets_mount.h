@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <set>
 #include <string>
 
@@ -10,18 +8,6 @@
 #include "common/crypto/secret_bytes.h"
 
 namespace berth::agent {
-
-// Who may read a secrets file.
-struct FileOwner {
-  uid_t uid = 0;
-  gid_t gid = 0;
-
-  bool operator==(const FileOwner&) const = default;
-};
-
-// The owner of the file of a process that runs as `user` (the manifest's UID or UID:GID). A name is
-// known only inside the image, and an image's own user only to it: the file is then root's.
-FileOwner OwnerFor(const std::string& user);
 
 // A folder in memory (tmpfs), never on a disk, with the secrets file of each instance of this host.
 //
@@ -35,10 +21,10 @@ class SecretsMount {
   static std::string DefaultFolder(const std::string& owner);
 
   // Makes the instance's file anew, in place of an older one: mode 0400, in a folder that nobody
-  // else enters. Answers its path, which is the same each time. kFailedPrecondition: the folder is
-  // on no tmpfs and none can be mounted.
-  absl::StatusOr<std::string> Write(const std::string& instance, const SecretBytes& content,
-                                    const FileOwner& owner);
+  // else enters. It is the agent's own until the driver gives it to whoever runs in the instance.
+  // Answers its path, which is the same each time. kFailedPrecondition: the folder is on no tmpfs
+  // and none can be mounted.
+  absl::StatusOr<std::string> Write(const std::string& instance, const SecretBytes& content);
   absl::Status Remove(const std::string& instance);
   // Removes those of all others. Called while nothing else is.
   absl::Status KeepOnly(const std::set<std::string>& instances);

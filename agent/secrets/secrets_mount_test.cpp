@@ -24,10 +24,8 @@ struct Memory {
   SecretsMount mount;
 };
 
-// By default the test's own user: nobody else gives files away.
-std::string Write(SecretsMount* mount, const std::string& instance, const std::string& content,
-                  FileOwner owner = {getuid(), getgid()}) {
-  const auto path = mount->Write(instance, SecretBytes::CopyOf(content), owner);
+std::string Write(SecretsMount* mount, const std::string& instance, const std::string& content) {
+  const auto path = mount->Write(instance, SecretBytes::CopyOf(content));
   REQUIRE(path.status() == absl::OkStatus());
   return *path;
 }
@@ -43,24 +41,6 @@ TEST_CASE("a secrets file is its owner's alone", "[agent][secrets-mount]") {
   REQUIRE(stat(memory.folder.c_str(), &folder) == 0);
   CHECK((folder.st_mode & 07777) == 0700);
   CHECK(*ReadFile(path, kSizeMax) == "K=\"v\"\n");
-}
-
-TEST_CASE("root gives the file to the user the process runs as", "[agent][secrets-mount]") {
-  if (geteuid() != 0) return;  // Nobody else may.
-  Memory memory;
-  const std::string path = Write(&memory.mount, "web-1", "K", OwnerFor("1234:99"));
-  struct stat file;
-  REQUIRE(stat(path.c_str(), &file) == 0);
-  CHECK(file.st_uid == 1234);
-  CHECK(file.st_gid == 99);
-}
-
-TEST_CASE("only a numeric user can own a file", "[agent][secrets-mount]") {
-  CHECK(OwnerFor("1234:99") == FileOwner{1234, 99});
-  CHECK(OwnerFor("1234") == FileOwner{1234, 0});
-  CHECK(OwnerFor("1234:staff") == FileOwner{1234, 0});
-  CHECK(OwnerFor("notes") == FileOwner{});
-  CHECK(OwnerFor("") == FileOwner{});
 }
 
 TEST_CASE("a later attempt's file is a new one at the same path", "[agent][secrets-mount]") {

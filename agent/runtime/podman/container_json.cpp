@@ -69,10 +69,14 @@ json Mounts(const InstanceSpec& spec) {
   json mounts = json::array();
   for (const Mount& mount : spec.mounts) {
     const char* access = mount.access == Mount::Access::kReadOnly ? "ro" : "rw";
+    json options = {access, "rbind", "nosuid", "nodev"};
+    // Podman knows who that is, also by a name of the image and in a user namespace; and where
+    // SELinux is on, which label only this container has.
+    if (mount.owner == Mount::Owner::kInstance) options.insert(options.end(), {"U", "Z"});
     mounts.push_back({{"type", "bind"},
                       {"source", mount.source},
                       {"destination", mount.target},
-                      {"options", {access, "rbind", "nosuid", "nodev"}}});
+                      {"options", std::move(options)}});
   }
   for (const TmpfsMount& tmpfs : spec.tmpfs) {
     mounts.push_back(

@@ -69,6 +69,15 @@ TEST_CASE("a bind mount is read-only unless asked otherwise", "[agent][podman]")
   CHECK(mounts[1]["options"][0] == "rw");
 }
 
+TEST_CASE("what is an instance's alone is given to who runs in it", "[agent][podman]") {
+  InstanceSpec spec = SmallSpec();
+  spec.mounts = {{.source = "/run/x", .target = "/run/x"},
+                 {.source = "/run/y", .target = "/run/y", .owner = Mount::Owner::kInstance}};
+  const json mounts = (*ContainerRequest(spec, "host-a"))["mounts"];
+  CHECK(mounts[0]["options"] == json{"ro", "rbind", "nosuid", "nodev"});
+  CHECK(mounts[1]["options"] == json{"ro", "rbind", "nosuid", "nodev", "U", "Z"});
+}
+
 TEST_CASE("a spec that can never run is refused by name", "[agent][podman]") {
   InstanceSpec spec = SmallSpec();
   SECTION("an id that is no name") {
