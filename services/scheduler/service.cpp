@@ -5,6 +5,7 @@
 
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
 #include "services/scheduler/reconcile.h"
@@ -100,17 +101,30 @@ void Service::Start(std::function<void(absl::Status)> started) {
   state_.Start(kServicePrincipal, std::move(started));
 }
 
-void Service::Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth,
-                     std::shared_ptr<rpc::Channel> edge_router) {
-  executor_->Post([this, config = std::move(config), auth = std::move(auth),
-                   edge_router = std::move(edge_router)] {
-    config_ = config;
+void Service::Follow(Platform platform) {
+  executor_->Post([this, platform = std::move(platform)] {
+    config_ = platform.config;
+    grant_key_ = platform.grant_key;
     importer_.Follow(
         {{State::kConfigSource,
-          rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(config)},
-         {State::kAuthSource, rpc::Subscription::Over<auth::v1::WatchMachinesRequest>(auth)},
+          rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(platform.config)},
+         {State::kAuthSource,
+          rpc::Subscription::Over<auth::v1::WatchMachinesRequest>(platform.auth)},
          {State::kEdgeRouterSource,
-          rpc::Subscription::Over<edge_router::v1::WatchRouteStatesRequest>(edge_router)}});
+          rpc::Subscription::Over<edge_router::v1::WatchRouteStatesRequest>(platform.edge_router)},
+         {State::kSecretsSource,
+          rpc::Subscription::Over<secrets::v1::WatchActiveSecretsRequest>(platform.secrets)}});
+    // What waited for the key.
+    state_.Read<std::vector<std::string>>(
+        [](const State& state) -> absl::StatusOr<std::vector<std::string>> {
+          std::vector<std::string> keys;
+          for (const auto& [key, environment] : state.environments()) keys.push_back(key);
+          return keys;
+        },
+        [this](const absl::StatusOr<std::vector<std::string>>& keys) {
+          // A log that cannot be served now is loaded again, and then everything is dirty.
+          for (const std::string& key : keys.value_or(std::vector<std::string>())) MarkDirty(key);
+        });
   });
 }
 

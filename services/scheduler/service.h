@@ -34,9 +34,17 @@ class Service {
   // `started` gets OK once calls can be served.
   void Start(std::function<void(absl::Status)> started);
 
-  // Begins to follow config, auth and the edge-router over these channels. After Start.
-  void Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> auth,
-              std::shared_ptr<rpc::Channel> edge_router);
+  // The other services, over this service's channels as a member, and the key of that member, which
+  // signs grants and is read until the executor is stopped.
+  struct Platform {
+    std::shared_ptr<rpc::Channel> config;
+    std::shared_ptr<rpc::Channel> auth;
+    std::shared_ptr<rpc::Channel> edge_router;
+    std::shared_ptr<rpc::Channel> secrets;
+    const SigningKey* grant_key;
+  };
+  // Begins to follow the others. After Start.
+  void Follow(Platform platform);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -72,14 +73,13 @@ class ServiceMember {
     join.ca_pem = ca_pem;
     join.join_token_file = absl::StrCat(state, "/join-tokens/", name);
     BERTH_RETURN_IF_ERROR(MakeFolder(join.folder));
-    BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
+    BERTH_ASSIGN_OR_RETURN(MachineIdentity identity,
                            MachineIdentity::LoadOrCreate(join.folder + "/identity"));
     BERTH_RETURN_IF_ERROR(rpc::LoadOrJoin(identity, join).status());
-    ServiceMember member;
     BERTH_ASSIGN_OR_RETURN(
-        member.options_,
+        rpc::ChannelOptions options,
         rpc::MachineChannel(identity, absl::StrCat("service/", name), address, ca_pem));
-    return member;
+    return ServiceMember(std::move(identity), std::move(options));
   }
 
   std::shared_ptr<rpc::Channel> ChannelTo(const std::string& service) const {
@@ -88,7 +88,13 @@ class ServiceMember {
     return rpc::Channel::Open(options);
   }
 
+  const SigningKey& signing_key() const { return identity_.signing_key(); }
+
  private:
+  ServiceMember(MachineIdentity identity, rpc::ChannelOptions options)
+      : identity_(std::move(identity)), options_(std::move(options)) {}
+
+  MachineIdentity identity_;
   rpc::ChannelOptions options_;
 };
 
@@ -156,8 +162,11 @@ absl::Status Run(const ServerSettings& settings) {
   BERTH_ASSIGN_OR_RETURN(
       const ServiceMember scheduler_member,
       ServiceMember::Join("scheduler", settings.state, own_address, auth.ca_certificate()));
-  scheduler.Follow(scheduler_member.ChannelTo("config"), scheduler_member.ChannelTo("auth"),
-                   scheduler_member.ChannelTo("edge-router"));
+  scheduler.Follow({.config = scheduler_member.ChannelTo("config"),
+                    .auth = scheduler_member.ChannelTo("auth"),
+                    .edge_router = scheduler_member.ChannelTo("edge-router"),
+                    .secrets = scheduler_member.ChannelTo("secrets"),
+                    .grant_key = &scheduler_member.signing_key()});
   BERTH_ASSIGN_OR_RETURN(
       const ServiceMember edge_router_member,
       ServiceMember::Join("edge-router", settings.state, own_address, auth.ca_certificate()));
