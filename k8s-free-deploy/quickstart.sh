@@ -79,6 +79,14 @@ build_image() {
   rm -rf "$folder"
 }
 
+# What the example's manifest asks for. A value that was set stays.
+set_secret() {
+  if berth secret versions api-key --app hello >/dev/null 2>&1; then
+    return 0
+  fi
+  head -c 24 /dev/urandom | base64 | tr -d '\n' | berth secret set api-key - --app hello
+}
+
 build_berth() {
   cmake --preset release
   cmake --build --preset release
@@ -102,13 +110,19 @@ if as_root test -f "$state/containers.conf"; then
 fi
 step 'start Berth' berth up "${up_arguments[@]}"
 step 'build the image localhost/hello' build_image
+step 'set its secret' set_secret
 echo '==> deploy the hello example with two replicas'
 berth deploy k8s-free-deploy/examples/hello
 
 echo '==> ask for its page through the edge: by TLS server name, and by TCP port'
 echo '$ curl --insecure https://hello.localhost:8443/'
 curl --fail --silent --show-error --max-time 10 --insecure \
-  --resolve hello.localhost:8443:127.0.0.1 https://hello.localhost:8443/
+  --resolve hello.localhost:8443:127.0.0.1 https://hello.localhost:8443/ |
+  tee "$log_folder/page"
+grep -q '^secrets: API_KEY$' "$log_folder/page" || {
+  echo 'hello was not given its secret' >&2
+  exit 1
+}
 echo '$ curl http://127.0.0.1:8080/'
 curl --fail --silent --show-error --max-time 10 http://127.0.0.1:8080/
 
@@ -119,6 +133,7 @@ Berth runs on this machine and serves hello. What to try next (as root):
   berth status hello                 what runs, where, since when
   berth logs -f -a hello             what it prints
   berth scale web=3 -a hello         one more replica
+  berth secret set api-key -a hello  another secret, and instances that have it
   berth doctor                       whether everything is well
   bash k8s-free-deploy/quickstart.sh --down    remove every trace
 NEXT
