@@ -132,6 +132,15 @@ class Round {
     return has.content_digest() == content_ && HasSecrets(has);
   }
 
+  // Whether what was last seen of the instance says something of the rollout.
+  bool IsOfRollout(const Instance& instance) const {
+    const Rollout& rollout = environment_.rollout;
+    // One of secrets leaves alone what is given none.
+    return IsCurrent(instance) && instance.observed_time >= rollout.start_time &&
+           (rollout.cause != v1::ROLLOUT_CAUSE_SECRETS ||
+            instance.assignment.process().has_secrets());
+  }
+
   // A secret that was deleted takes nothing from what runs.
   bool HasSecrets(const v1::Assignment& assignment) const {
     for (const std::string& name : assignment.process().secrets().names()) {
@@ -276,9 +285,8 @@ class Round {
       return true;
     }
     for (const auto& [id, instance] : environment_.instances) {
-      if (!IsCurrent(instance) || instance.assignment.intent() != v1::INTENT_RUN ||
-          instance.observed.phase() != v1::PHASE_FAILED ||
-          instance.observed_time < environment_.rollout.start_time) {
+      if (instance.assignment.intent() != v1::INTENT_RUN ||
+          instance.observed.phase() != v1::PHASE_FAILED || !IsOfRollout(instance)) {
         continue;
       }
       Fail(absl::StrCat("instance ", id, " failed: ", instance.observed.reason()),
@@ -321,8 +329,7 @@ class Round {
       }
       // A new replica's failure fails its rollout; it is not papered over.
       if (environment_.rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED &&
-          !environment_.rollout.IsReturning() && IsCurrent(instance) &&
-          instance.observed_time >= environment_.rollout.start_time) {
+          !environment_.rollout.IsReturning() && IsOfRollout(instance)) {
         continue;
       }
       v1::AttemptStarted* started = events_.emplace_back().mutable_attempt_started();

@@ -244,6 +244,31 @@ TEST_CASE("a version that instances fail with fails its rollout, and the ones be
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("a version that instances never become ready with fails its rollout at the deadline",
+          "[scheduler][secrets]") {
+  Fleet fleet = Deployed();
+  fleet.BehaveGiven(kDatabase, 2, Behaviour::kStartsForEver);
+  fleet.SetSecrets({{kDatabase, 2}});
+  fleet.Step();
+  fleet.Pass(fleet.RolloutOf().deadline - fleet.now());
+  CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_FAILED);
+  CHECK_THAT(fleet.RolloutOf().reason, Contains("did not become ready"));
+  fleet.RunUntilQuiet([&] { REQUIRE(fleet.Serving() == 4); });
+  CHECK(Given(fleet) == std::map<uint64_t, int>{{1, 3}});
+}
+
+TEST_CASE("a rollout of secrets is not failed by a process type that is given none",
+          "[scheduler][secrets]") {
+  Fleet fleet = Deployed();
+  fleet.BehaveGiven(kDatabase, 2, Behaviour::kStartsForEver);
+  fleet.SetSecrets({{kDatabase, 2}});
+  fleet.Step();
+  fleet.Crash("worker-");
+  for (int step = 0; step < 5; ++step) fleet.Step();
+  CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_RUNNING);
+  CHECK(fleet.Serving() == 4);  // The worker, too, again.
+}
+
 TEST_CASE("a rollout of a secret that fails half-way goes all the way back",
           "[scheduler][secrets]") {
   Fleet fleet = Deployed();
