@@ -6,9 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/testing/temp_dir.h"
 #include "integration/harness/core_dump.h"
+#include "integration/harness/hello_manifest.h"
+#include "integration/harness/http.h"
 #include "integration/harness/platform.h"
 
 namespace berth::integration {
@@ -215,6 +219,26 @@ TEST_CASE("no copy of a value stays in a file, an output or a process") {
     CHECK_THAT(list.out, !Contains(piece));
     CHECK_THAT(list.err, !Contains(piece));
   }
+
+  // An app that is given the value: it is in its process, and not in what brought it there.
+  Shared().BuildHello();
+  HelloManifest manifest = {.app = "mine", .replicas = 1};
+  manifest.more = "secrets: {names: [canary]}\n";
+  Shared().BerthJson({"deploy", Shared().WriteManifest("mine", manifest.ToYaml())});
+  const std::vector<Instance> instances = Shared().Instances("mine");
+  REQUIRE(instances.size() == 1);
+  CHECK(Get(instances[0].Url("/secret-length?name=CANARY")).body ==
+        absl::StrCat(Canary().size(), "\n"));
+  const std::string container =
+      MustRun({"podman", "container", "inspect", "berth-" + instances[0].id});
+  for (const std::string& piece : kCanaryPieces) CHECK_THAT(container, !Contains(piece));
+  pid_t workload = 0;
+  REQUIRE(absl::SimpleAtoi(
+      absl::StripAsciiWhitespace(MustRun({"podman", "container", "inspect", "--format",
+                                          "{{.State.Pid}}", "berth-" + instances[0].id})),
+      &workload));
+  DumpCore(workload, core);
+  CHECK(HasCopy(core));
 
   // Settings, databases with their write-ahead logs, caches, and what the daemons printed.
   const std::string platform = Shared().folder();
