@@ -1,4 +1,4 @@
-// The host agent: settings → identity → membership → driver and network → loop → wait.
+// The host agent: settings → membership → driver and network → loop → wait.
 
 #include <atomic>
 #include <functional>
@@ -22,13 +22,12 @@
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/clock/system_clock.h"
 #include "common/crypto/hash.h"
-#include "common/crypto/machine_identity.h"
 #include "common/crypto/secret_bytes.h"
 #include "common/daemon/daemon.h"
 #include "common/executor/thread_executor.h"
-#include "common/files/atomic_file.h"
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
+#include "common/member/member.h"
 #include "common/net/ipv6_text.h"
 #include "common/rpc/membership.h"
 #include "common/rpc/server.h"
@@ -41,15 +40,11 @@ namespace {
 
 constexpr int kWorkers = 4;
 constexpr int kCheckers = 4;
-constexpr size_t kCaSizeMax = 16 << 10;
 constexpr size_t kPlatformPrefixBytes = 6;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 
 struct AgentSettings {
-  std::string server;           // HOST:PORT of the control plane.
-  std::string ca_file;          // The platform CA, PEM.
-  std::string state;            // The folder everything is kept in.
-  std::string join_token_file;  // Needed once, to join.
+  MemberSettings member;
   std::string network = "berth";
   PodmanServiceSettings podman;
 };
@@ -58,13 +53,9 @@ absl::StatusOr<AgentSettings> LoadSettings(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
   AgentSettings settings;
   SettingsReader reader(text, path);
-  reader.Required("server", &settings.server);
-  reader.Required("ca_file", &settings.ca_file);
-  reader.Required("state", &settings.state);
-  settings.join_token_file = settings.state + "/join-token";
-  reader.Optional("join_token_file", &settings.join_token_file);
+  ReadMemberSettings(&reader, &settings.member);
   reader.Optional("network", &settings.network);
-  settings.podman.state_folder = settings.state + "/podman";
+  settings.podman.state_folder = settings.member.state + "/podman";
   settings.podman.socket_path = settings.podman.state_folder + "/podman.sock";
   SettingsReader& podman = reader.Section("podman");
   podman.Optional("program", &settings.podman.program);
@@ -118,31 +109,14 @@ void WatchEvents(Driver* driver, Agent* agent, Executor* loop, Executor* own,
 }
 
 absl::Status Run(const AgentSettings& settings) {
-  BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
-  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
-                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
-  BERTH_ASSIGN_OR_RETURN(const std::string ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
-  rpc::JoinOptions join;
-  join.folder = settings.state;
-  join.auth_address = settings.server;
-  join.ca_pem = ca_pem;
-  join.join_token_file = settings.join_token_file;
-  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member,
-                         rpc::LoadOrJoinPatiently(identity, join, [](absl::Duration delay) {
-                           return WaitForStop(delay);
-                         }));
-  const std::string host = member.machine().name();
-  BERTH_ASSIGN_OR_RETURN(rpc::ChannelOptions channel_options,
-                         rpc::MachineChannel(identity, absl::StrCat("host/", host), settings.server,
-                                             member.ca_certificate()));
-  channel_options.service = "scheduler";
-  const std::shared_ptr<rpc::Channel> channel = rpc::Channel::Open(channel_options);
+  BERTH_ASSIGN_OR_RETURN(const Member member, Member::Join(settings.member));
+  const std::shared_ptr<rpc::Channel>& channel = member.services();
 
   const SystemClock clock;
   RandomIdSource ids;
   PodmanDriver driver(settings.podman, OwnerOf(member.machine()), &clock);
   Bridge network(settings.podman, settings.network);
-  const WatchCache cache(settings.state + "/desired");
+  const WatchCache cache(settings.member.state + "/desired");
   BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
 
   ThreadExecutor loop("loop");
@@ -183,15 +157,13 @@ absl::Status Run(const AgentSettings& settings) {
           done(response.status());
         });
   };
-  channel_options.service = "secrets";
-  const std::shared_ptr<rpc::Channel> secrets_channel = rpc::Channel::Open(channel_options);
-  BundleStore bundles(settings.state + "/bundles");
+  BundleStore bundles(settings.member.state + "/bundles");
   SecretsMount secrets_mount(SecretsMount::DefaultFolder(OwnerOf(member.machine())));
-  InstanceSecrets secrets(host, &identity.sealing_key(), &bundles, &secrets_mount,
-                          [secrets_channel](const secrets::v1::SignedSecretGrant& grant) {
+  InstanceSecrets secrets(member.machine().name(), &member.identity().sealing_key(), &bundles,
+                          &secrets_mount, [channel](const secrets::v1::SignedSecretGrant& grant) {
                             secrets::v1::GetBundleRequest request;
                             *request.mutable_grant() = grant;
-                            return secrets_channel->Call<secrets::v1::GetBundleResponse>(request);
+                            return channel->Call<secrets::v1::GetBundleResponse>(request);
                           });
   // What is not desired any more went while no agent ran. Nothing desired is known of a new host.
   if (cached.revision().has_value()) {
@@ -222,7 +194,7 @@ absl::Status Run(const AgentSettings& settings) {
   events.Post(
       [&, token = stop.get_token()] { WatchEvents(&driver, &agent, &loop, &events, token); });
 
-  LogInfo("berth-agent runs", {{"host", host}, {"version", BERTH_VERSION}});
+  LogInfo("berth-agent runs", {{"host", member.machine().name()}, {"version", BERTH_VERSION}});
   WaitForStop();
   LogInfo("berth-agent stops; instances keep running");
   stop.request_stop();
@@ -235,7 +207,7 @@ absl::Status Run(const AgentSettings& settings) {
 // Removes every instance of this host, the network and the Podman service: for a host that leaves.
 absl::Status Purge(const AgentSettings& settings) {
   const SystemClock clock;
-  const absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadMembership(settings.state);
+  const absl::StatusOr<auth::v1::EnrolResponse> member = rpc::LoadMembership(settings.member.state);
   // It never joined, so it made nothing.
   if (absl::IsNotFound(member.status())) return absl::OkStatus();
   if (!member.ok()) return member.status();

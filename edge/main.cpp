@@ -1,4 +1,4 @@
-// The edge: settings → identity → data plane from the stored table → membership → watch → wait.
+// The edge: settings → data plane from the stored table → membership → watch → wait.
 
 #include <memory>
 #include <optional>
@@ -8,14 +8,12 @@
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/system_clock.h"
-#include "common/crypto/machine_identity.h"
 #include "common/crypto/secret_bytes.h"
 #include "common/daemon/daemon.h"
 #include "common/executor/thread_executor.h"
-#include "common/files/atomic_file.h"
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
-#include "common/rpc/membership.h"
+#include "common/member/member.h"
 #include "common/rpc/server.h"
 #include "common/rpc/subscription.h"
 #include "common/settings/settings.h"
@@ -28,14 +26,10 @@
 namespace berth::edge {
 namespace {
 
-constexpr size_t kCaSizeMax = 16 << 10;
 constexpr absl::Duration kDrainMax = absl::Seconds(10);
 
 struct EdgeSettings {
-  std::string server;           // HOST:PORT of the control plane.
-  std::string ca_file;          // The platform CA, PEM.
-  std::string state;            // The folder everything is kept in.
-  std::string join_token_file;  // Needed once, to join.
+  MemberSettings member;
   std::string listen_ip = "::";
 };
 
@@ -43,18 +37,14 @@ absl::StatusOr<EdgeSettings> LoadSettings(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
   EdgeSettings settings;
   SettingsReader reader(text, path);
-  reader.Required("server", &settings.server);
-  reader.Required("ca_file", &settings.ca_file);
-  reader.Required("state", &settings.state);
-  settings.join_token_file = settings.state + "/join-token";
-  reader.Optional("join_token_file", &settings.join_token_file);
+  ReadMemberSettings(&reader, &settings.member);
   reader.Optional("listen_ip", &settings.listen_ip);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }
 
 absl::Status Run(const EdgeSettings& settings) {
-  BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
+  BERTH_RETURN_IF_ERROR(MakeFolder(settings.member.state));
   const SystemClock clock;
   RandomIdSource ids;
   UpstreamRegistry registry;
@@ -62,36 +52,18 @@ absl::Status Run(const EdgeSettings& settings) {
   options.listen_ip = settings.listen_ip;
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<DataPlane> data_plane,
                          DataPlane::Create(options, &clock, &registry));
-  const WatchCache cache(settings.state + "/table");
+  const WatchCache cache(settings.member.state + "/table");
   BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
 
-  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
-                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
-  BERTH_ASSIGN_OR_RETURN(const std::string ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
-  rpc::JoinOptions join;
-  join.folder = settings.state;
-  join.auth_address = settings.server;
-  join.ca_pem = ca_pem;
-  join.join_token_file = settings.join_token_file;
-  BERTH_ASSIGN_OR_RETURN(const auth::v1::EnrolResponse member,
-                         rpc::LoadOrJoinPatiently(identity, join, [](absl::Duration delay) {
-                           return WaitForStop(delay);
-                         }));
-  BERTH_ASSIGN_OR_RETURN(
-      rpc::ChannelOptions channel_options,
-      rpc::MachineChannel(identity, absl::StrCat("edge/", member.machine().name()), settings.server,
-                          member.ca_certificate()));
-  channel_options.service = "scheduler";
-  const std::shared_ptr<rpc::Channel> to_scheduler = rpc::Channel::Open(channel_options);
-  channel_options.service = "edge-router";
-  const std::shared_ptr<rpc::Channel> to_edge_router = rpc::Channel::Open(channel_options);
+  BERTH_ASSIGN_OR_RETURN(const Member member, Member::Join(settings.member));
+  const std::shared_ptr<rpc::Channel>& services = member.services();
 
   ThreadExecutor executor("routes");
   RouteSubscription routes(
       {data_plane.get(), &registry, &executor, &cache,
-       [to_scheduler](const scheduler::v1::ReportEdgeRequest& report,
-                      std::function<void(absl::Status)> done) {
-         to_scheduler->CallAsync<scheduler::v1::ReportEdgeResponse>(
+       [services](const scheduler::v1::ReportEdgeRequest& report,
+                  std::function<void(absl::Status)> done) {
+         services->CallAsync<scheduler::v1::ReportEdgeResponse>(
              report, {}, [done](absl::StatusOr<scheduler::v1::ReportEdgeResponse> response) {
                done(response.status());
              });
@@ -100,8 +72,8 @@ absl::Status Run(const EdgeSettings& settings) {
   executor.Post([&] {
     routes.Start(cached);
     table = std::make_unique<rpc::Subscription>(
-        "table", rpc::Subscription::Over<edge_router::v1::WatchTableRequest>(to_edge_router),
-        cached, &executor, &ids, [&routes, &table](const WatchClient::Update& update) {
+        "table", rpc::Subscription::Over<edge_router::v1::WatchTableRequest>(services), cached,
+        &executor, &ids, [&routes, &table](const WatchClient::Update& update) {
           routes.TableChanged(table->client(), update);
         });
     table->Start();

@@ -181,7 +181,6 @@ class GrpcChannel : public Channel {
         grpc::CreateCustomChannel(options.address, grpc::SslCredentials(tls), arguments));
   }
 
- protected:
   absl::StatusOr<std::string> CallBytes(const Method& method, const std::string& request,
                                         const CallOptions& options) override {
     absl::Notification done;

@@ -101,7 +101,7 @@ class Channel {
         std::move(ended));
   }
 
- protected:
+  // What the calls above are made of: messages as bytes.
   virtual absl::StatusOr<std::string> CallBytes(const Method& method, const std::string& request,
                                                 const CallOptions& options) = 0;
   virtual void CallBytesAsync(const Method& method, const std::string& request,

@@ -7,6 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/config/v1/config.pb.h"
@@ -126,6 +127,14 @@ const Method& MethodFor(const Descriptor& request) {
   const auto found = by_request.find(&request);
   BERTH_CHECK_MESSAGE(found != by_request.end(), request.full_name());
   return *found->second;
+}
+
+std::string ServiceNameOf(const Method& method) {
+  // The package is berth.NAME.v1.
+  const std::vector<std::string> package =
+      absl::StrSplit(method.descriptor->file()->package(), '.');
+  BERTH_CHECK_MESSAGE(package.size() == 3, method.full_name);
+  return absl::StrReplaceAll(package[1], {{"_", "-"}});
 }
 
 std::string OrgOf(const Method& method, const google::protobuf::Message& request) {

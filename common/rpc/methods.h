@@ -30,6 +30,10 @@ const std::vector<Method>& MethodsOf(const google::protobuf::ServiceDescriptor& 
 // messages are unique to their method.
 const Method& MethodFor(const google::protobuf::Descriptor& request);
 
+// The service that a method belongs to, by the name it has in its certificate: "edge-router" for
+// the methods of berth.edge_router.v1.EdgeRouterService.
+std::string ServiceNameOf(const Method& method);
+
 // What the org field of a request holds; empty where the method has none.
 std::string OrgOf(const Method& method, const google::protobuf::Message& request);
 

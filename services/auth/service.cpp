@@ -222,6 +222,30 @@ void Service::AddHandlers() {
             },
             std::move(reply));
       });
+  dispatcher_.Unary<v1::AnnounceServiceRequest, v1::AnnounceServiceResponse>(
+      [this](const rpc::Call& call, const v1::AnnounceServiceRequest& request, auto reply) {
+        // Said at every start, so what changes nothing is not worth a record.
+        state_.Execute<v1::AnnounceServiceResponse>(
+            call.origin, Recorded::kOnChange,
+            [request](const State& state, const DecisionContext& context) {
+              return state.Decide(request, context);
+            },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::ListServicesRequest, v1::ListServicesResponse>(
+      [this](const rpc::Call&, const v1::ListServicesRequest&, auto reply) {
+        state_.Read<v1::ListServicesResponse>(
+            [](const State& state) -> absl::StatusOr<v1::ListServicesResponse> {
+              v1::ListServicesResponse response;
+              for (const auto& [service, address] : state.service_addresses()) {
+                v1::ServiceAddress* each = response.add_services();
+                each->set_service(service);
+                each->set_address(address);
+              }
+              return response;
+            },
+            std::move(reply));
+      });
   dispatcher_.Streaming<v1::WatchAccessRequest, watch::v1::WatchResponse>(
       [this](const rpc::Call&, const v1::WatchAccessRequest& request,
              std::shared_ptr<rpc::Stream> stream) {

@@ -193,6 +193,14 @@ void State::Apply(const Event& event) {
       });
       return;
     }
+    case Event::kServiceAnnounced:
+      if (event.service_announced().address().empty()) {
+        service_addresses_.erase(event.service_announced().service());
+      } else {
+        service_addresses_[event.service_announced().service()] =
+            event.service_announced().address();
+      }
+      return;
     case Event::EVENT_NOT_SET:
       break;
   }
@@ -249,6 +257,7 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kJoinTokenCreated:
     case Event::kLoginTokenCreated:
     case Event::kBootstrapTokenReplaced:
+    case Event::kServiceAnnounced:
     case Event::EVENT_NOT_SET:
       return;
   }

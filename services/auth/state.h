@@ -90,6 +90,10 @@ class State {
   Decided<Event, v1::RemoveMachineResponse> Decide(const v1::RemoveMachineRequest& request) const;
   Decided<Event, v1::ApproveMachineResponse> Decide(const v1::ApproveMachineRequest& request) const;
 
+  // The caller is the service.
+  Decided<Event, v1::AnnounceServiceResponse> Decide(const v1::AnnounceServiceRequest& request,
+                                                     const DecisionContext& context) const;
+
   void Apply(const Event& event);
 
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
@@ -105,6 +109,8 @@ class State {
   // kPermissionDenied: they are somebody else's.
   absl::StatusOr<v1::ListTokensResponse> TokensOf(const std::string& principal,
                                                   const rpc::Caller& caller) const;
+  // HOST:PORT by name, of the services that are not where auth is.
+  const std::map<std::string, std::string>& service_addresses() const { return service_addresses_; }
 
  private:
   struct JoinToken {
@@ -142,6 +148,7 @@ class State {
   std::map<MachineId, v1::Machine> machines_;
   std::map<std::string, MachineId> machines_by_key_;
   uint32_t hosts_numbered_ = 0;
+  std::map<std::string, std::string> service_addresses_;
 };
 
 // host/NAME, edge/NAME, service/NAME.

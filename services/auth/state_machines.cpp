@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/crypto/machine_identity.h"
 #include "common/crypto/signature.h"
 #include "common/ids/names.h"
+#include "common/net/socket_address.h"
 #include "common/rpc/token.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
@@ -254,6 +256,28 @@ std::vector<v1::Machine> State::MachinesOf(const std::string& org) const {
     if (machine.org() == org) machines.push_back(machine);
   }
   return machines;
+}
+
+Decided<v1::Event, v1::AnnounceServiceResponse> State::Decide(
+    const v1::AnnounceServiceRequest& request, const DecisionContext& context) const {
+  if (!request.address().empty()) {
+    BERTH_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(request.address()));
+    if (address.host.empty() || address.port == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(request.address(), " is not where a client could reach a service"));
+    }
+  }
+  absl::string_view service = context.principal;
+  absl::ConsumePrefix(&service, "service/");
+  const auto known = service_addresses_.find(std::string(service));
+  Decision<Event, v1::AnnounceServiceResponse> decision;
+  if ((known == service_addresses_.end() ? "" : known->second) == request.address()) {
+    return decision;
+  }
+  v1::ServiceAnnounced* announced = decision.events.emplace_back().mutable_service_announced();
+  announced->set_service(std::string(service));
+  announced->set_address(request.address());
+  return decision;
 }
 
 }  // namespace berth::auth

@@ -216,5 +216,31 @@ TEST_CASE("a machine that is removed is nobody at once", "[auth][state]") {
   platform.scenario.CheckReplay();
 }
 
+TEST_CASE("a service is where it says it is, and where auth is when it says so", "[auth][state]") {
+  Scenario<State> scenario = Platform();
+  DecisionContext context = At(kNow);
+  context.principal = "service/scheduler";
+  v1::AnnounceServiceRequest request;
+  request.set_address("[fd00::1]:7445");
+  scenario.When(request, context).ThenDone();
+  CHECK(scenario.state().service_addresses() ==
+        std::map<std::string, std::string>{{"scheduler", "[fd00::1]:7445"}});
+  SECTION("said again, nothing is new") { scenario.When(request, context).ThenNothing(); }
+  SECTION("it moves") {
+    request.set_address("b.example.com:7445");
+    scenario.When(request, context).ThenDone();
+    CHECK(scenario.state().service_addresses().at("scheduler") == "b.example.com:7445");
+    request.set_address("");
+    scenario.When(request, context).ThenDone();
+    CHECK(scenario.state().service_addresses().empty());
+    scenario.When(request, context).ThenNothing();
+  }
+  SECTION("nobody could reach it there") {
+    request.set_address(GENERATE("b.example.com", ":7445", "b.example.com:0"));
+    scenario.When(request, context).ThenRefused(absl::StatusCode::kInvalidArgument);
+  }
+  scenario.CheckReplay();
+}
+
 }  // namespace
 }  // namespace berth::auth

@@ -3,6 +3,7 @@
 // processes do.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,16 +14,13 @@
 #include "common/crypto/machine_identity.h"
 #include "common/crypto/secret_bytes.h"
 #include "common/daemon/daemon.h"
-#include "common/eventlog/sqlite_event_log.h"
 #include "common/executor/thread_executor.h"
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
-#include "common/net/socket_address.h"
-#include "common/rpc/membership.h"
+#include "common/member/member.h"
 #include "common/rpc/server.h"
-#include "common/settings/settings.h"
+#include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
-#include "common/sync/notification.h"
 #include "services/auth/service.h"
 #include "services/config/service.h"
 #include "services/edge_router/service.h"
@@ -32,159 +30,149 @@
 namespace berth {
 namespace {
 
+using Services = std::shared_ptr<rpc::Channel>;
+
+HostedService MakeConfig(ServiceFoundation* on, const KeyRing*) {
+  return HostService(std::make_shared<config::Service>(on->log(), on->executor(), on->clock(),
+                                                       on->ids(), on->access()));
+}
+
+HostedService MakeScheduler(ServiceFoundation* on, const KeyRing*) {
+  return HostService(std::make_shared<scheduler::Service>(on->log(), on->executor(), on->clock(),
+                                                          on->ids(), on->access()),
+                     [on](scheduler::Service* service, const Services& services) {
+                       service->Follow({.config = services,
+                                        .auth = services,
+                                        .edge_router = services,
+                                        .secrets = services,
+                                        .grant_key = &on->identity().signing_key()});
+                     });
+}
+
+HostedService MakeEdgeRouter(ServiceFoundation* on, const KeyRing*) {
+  return HostService(std::make_shared<edge_router::Service>(on->log(), on->executor(), on->clock(),
+                                                            on->ids(), on->access()),
+                     [](edge_router::Service* service, const Services& services) {
+                       service->Follow(services, services);
+                     });
+}
+
+HostedService MakeSecrets(ServiceFoundation* on, const KeyRing* key_ring) {
+  return HostService(std::make_shared<secrets::Service>(secrets::Dependencies{
+      on->log(), on->executor(), on->clock(), on->ids(), on->access(), key_ring}));
+}
+
+// The services beside auth, in the order they are started in.
+struct Part {
+  const char* name;
+  HostedService (*make)(ServiceFoundation*, const KeyRing*);
+};
+constexpr Part kParts[] = {{"config", MakeConfig},
+                           {"scheduler", MakeScheduler},
+                           {"edge-router", MakeEdgeRouter},
+                           {"secrets", MakeSecrets}};
+
+// A part that runs.
+struct Running {
+  std::unique_ptr<ServiceFoundation> foundation;
+  HostedService service;
+  std::optional<Member> member;  // Once the port is open that it joins through.
+};
+
 struct ServerSettings {
-  std::string listen = "127.0.0.1:7443";
-  std::string state;                   // The folder everything is kept in.
-  std::vector<std::string> addresses;  // Further names and addresses clients reach it by.
+  ServingSettings serving;
+  std::string state;  // The folder everything is kept in.
 };
 
 absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
   ServerSettings settings;
   SettingsReader reader(text, path);
-  reader.Optional("listen", &settings.listen);
   reader.Required("state", &settings.state);
-  reader.Optional("addresses", &settings.addresses);
+  ReadServingSettings(&reader, &settings.serving);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }
 
-// Waits until a service that starts on its executor says that it serves.
-template <typename Service>
-absl::Status StartAndWait(Service* service) {
-  Notification done;
-  absl::Status result;
-  service->Start([&](absl::Status status) {
-    result = std::move(status);
-    done.Notify();
-  });
-  done.WaitForNotification();
-  return result;
+// The port with auth and all parts on it.
+absl::StatusOr<std::unique_ptr<rpc::Server>> Listen(const ServerSettings& settings,
+                                                    auth::Service* auth,
+                                                    const std::vector<Running>& parts) {
+  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
+                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
+  std::vector<std::string> names = {"auth"};
+  std::vector<rpc::Dispatcher*> dispatchers = {&auth->dispatcher()};
+  for (const Running& part : parts) {
+    names.push_back(part.foundation->name());
+    dispatchers.push_back(part.service.dispatcher);
+  }
+  rpc::Server::Options options;
+  options.address = settings.serving.listen;
+  BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,
+                         CertificateAddresses(settings.serving));
+  BERTH_ASSIGN_OR_RETURN(options.certificate_pem,
+                         auth->IssueCertificate(identity.public_keys().identity, names, addresses));
+  BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
+  return rpc::Server::Start(options, dispatchers);
 }
 
-// A service that calls the others: a member of the platform, with keys of its own.
-class ServiceMember {
- public:
-  static absl::StatusOr<ServiceMember> Join(const std::string& name, const std::string& state,
-                                            const std::string& address, const std::string& ca_pem) {
-    rpc::JoinOptions join;
-    join.folder = absl::StrCat(state, "/", name);
-    join.auth_address = address;
-    join.ca_pem = ca_pem;
-    join.join_token_file = absl::StrCat(state, "/join-tokens/", name);
-    BERTH_RETURN_IF_ERROR(MakeFolder(join.folder));
-    BERTH_ASSIGN_OR_RETURN(MachineIdentity identity,
-                           MachineIdentity::LoadOrCreate(join.folder + "/identity"));
-    BERTH_RETURN_IF_ERROR(rpc::LoadOrJoin(identity, join).status());
-    BERTH_ASSIGN_OR_RETURN(
-        rpc::ChannelOptions options,
-        rpc::MachineChannel(identity, absl::StrCat("service/", name), address, ca_pem));
-    return ServiceMember(std::move(identity), std::move(options));
+absl::Status Serve(const ServerSettings& settings, const std::shared_ptr<auth::Service>& auth,
+                   std::vector<Running>* parts) {
+  BERTH_RETURN_IF_ERROR(StartAndWait("auth", HostService(auth)));
+  for (const Running& part : *parts) {
+    BERTH_RETURN_IF_ERROR(StartAndWait(part.foundation->name(), part.service));
   }
-
-  std::shared_ptr<rpc::Channel> ChannelTo(const std::string& service) const {
-    rpc::ChannelOptions options = options_;
-    options.service = service;
-    return rpc::Channel::Open(options);
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
+                         Listen(settings, auth.get(), *parts));
+  MemberSettings member;
+  BERTH_ASSIGN_OR_RETURN(member.server, OwnAddress(settings.serving, server->port()));
+  member.ca_file = settings.state + "/ca.pem";
+  for (Running& part : *parts) {
+    member.state = part.foundation->folder();
+    member.join_token_file = absl::StrCat(settings.state, "/join-tokens/", part.foundation->name());
+    BERTH_ASSIGN_OR_RETURN(part.member, Member::Join(member));
+    part.foundation->FollowAuth(part.member->services());
+    if (part.service.follow != nullptr) part.service.follow(part.member->services());
+    part.foundation->Announce(part.member->services(), "");
   }
-
-  const SigningKey& signing_key() const { return identity_.signing_key(); }
-
- private:
-  ServiceMember(MachineIdentity identity, rpc::ChannelOptions options)
-      : identity_(std::move(identity)), options_(std::move(options)) {}
-
-  MachineIdentity identity_;
-  rpc::ChannelOptions options_;
-};
+  server->SetServing(true);
+  LogInfo("berth-server serves",
+          {{"address", settings.serving.listen}, {"version", BERTH_VERSION}});
+  WaitForStop();
+  LogInfo("berth-server stops");
+  return absl::OkStatus();
+}
 
 absl::Status Run(const ServerSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
   BERTH_ASSIGN_OR_RETURN(const KeyRing key_ring,
                          KeyRing::LoadOrCreate(settings.state + "/key-ring"));
-  BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
-                         MachineIdentity::LoadOrCreate(settings.state + "/identity"));
-  BERTH_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(settings.listen));
-  BERTH_ASSIGN_OR_RETURN(const auto auth_log,
-                         SqliteEventLog::Open(settings.state + "/auth.db", "auth"));
-  BERTH_ASSIGN_OR_RETURN(const auto config_log,
-                         SqliteEventLog::Open(settings.state + "/config.db", "config"));
-  BERTH_ASSIGN_OR_RETURN(const auto scheduler_log,
-                         SqliteEventLog::Open(settings.state + "/scheduler.db", "scheduler"));
-  BERTH_ASSIGN_OR_RETURN(const auto edge_router_log,
-                         SqliteEventLog::Open(settings.state + "/edge-router.db", "edge-router"));
-  BERTH_ASSIGN_OR_RETURN(const auto secrets_log,
-                         SqliteEventLog::Open(settings.state + "/secrets.db", "secrets"));
+  std::vector<std::string> names;
+  for (const Part& part : kParts) names.push_back(part.name);
+  std::vector<std::string> streams = names;
+  streams.push_back("auth");
+  BERTH_ASSIGN_OR_RETURN(const EventLogs logs,
+                         OpenLogs(settings.serving.log, settings.state, streams));
 
   const SystemClock clock;
   RandomIdSource ids;
   ThreadExecutor auth_executor("auth");
-  ThreadExecutor config_executor("config");
-  ThreadExecutor scheduler_executor("scheduler");
-  ThreadExecutor edge_router_executor("edge-router");
-  ThreadExecutor secrets_executor("secrets");
-  auth::Service auth({auth_log.get(),
-                      &auth_executor,
-                      &clock,
-                      &ids,
-                      &key_ring,
-                      settings.state,
-                      {"scheduler", "edge-router"}});
-  config::Service config(config_log.get(), &config_executor, &clock, &ids, &auth.access());
-  scheduler::Service scheduler(scheduler_log.get(), &scheduler_executor, &clock, &ids,
-                               &auth.access());
-  edge_router::Service edge_router(edge_router_log.get(), &edge_router_executor, &clock, &ids,
-                                   &auth.access());
-  secrets::Service secrets(
-      {secrets_log.get(), &secrets_executor, &clock, &ids, &auth.access(), &key_ring});
-  BERTH_RETURN_IF_ERROR(StartAndWait(&auth));
-  BERTH_RETURN_IF_ERROR(StartAndWait(&config));
-  BERTH_RETURN_IF_ERROR(StartAndWait(&scheduler));
-  BERTH_RETURN_IF_ERROR(StartAndWait(&edge_router));
-  BERTH_RETURN_IF_ERROR(StartAndWait(&secrets));
-
-  rpc::Server::Options options;
-  options.address = settings.listen;
-  std::vector<std::string> addresses = settings.addresses;
-  addresses.push_back(listen.host.empty() ? "localhost" : listen.host);
-  BERTH_ASSIGN_OR_RETURN(
-      options.certificate_pem,
-      auth.IssueCertificate(identity.public_keys().identity,
-                            {"auth", "config", "scheduler", "edge-router", "secrets"}, addresses));
-  BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
-  BERTH_ASSIGN_OR_RETURN(
-      std::unique_ptr<rpc::Server> server,
-      rpc::Server::Start(options,
-                         {&auth.dispatcher(), &config.dispatcher(), &scheduler.dispatcher(),
-                          &edge_router.dispatcher(), &secrets.dispatcher()}));
-
-  const std::string own_address = absl::StrCat("127.0.0.1:", server->port());
-  BERTH_ASSIGN_OR_RETURN(
-      const ServiceMember scheduler_member,
-      ServiceMember::Join("scheduler", settings.state, own_address, auth.ca_certificate()));
-  scheduler.Follow({.config = scheduler_member.ChannelTo("config"),
-                    .auth = scheduler_member.ChannelTo("auth"),
-                    .edge_router = scheduler_member.ChannelTo("edge-router"),
-                    .secrets = scheduler_member.ChannelTo("secrets"),
-                    .grant_key = &scheduler_member.signing_key()});
-  BERTH_ASSIGN_OR_RETURN(
-      const ServiceMember edge_router_member,
-      ServiceMember::Join("edge-router", settings.state, own_address, auth.ca_certificate()));
-  edge_router.Follow(edge_router_member.ChannelTo("config"),
-                     edge_router_member.ChannelTo("scheduler"));
-
-  server->SetServing(true);
-  LogInfo("berth-server serves", {{"address", settings.listen}, {"version", BERTH_VERSION}});
-  WaitForStop();
-  LogInfo("berth-server stops");
-  // The calls first: each that was let in is answered by a service that still runs.
-  server.reset();
-  secrets_executor.Stop();
-  edge_router_executor.Stop();
-  scheduler_executor.Stop();
-  config_executor.Stop();
+  const auto auth = std::make_shared<auth::Service>(auth::Dependencies{
+      logs.at("auth").get(), &auth_executor, &clock, &ids, &key_ring, settings.state, names});
+  std::vector<Running> parts;
+  for (const Part& part : kParts) {
+    BERTH_ASSIGN_OR_RETURN(
+        auto foundation,
+        ServiceFoundation::Make(part.name, absl::StrCat(settings.state, "/", part.name),
+                                logs.at(part.name).get()));
+    HostedService service = part.make(foundation.get(), &key_ring);
+    parts.push_back({std::move(foundation), std::move(service), std::nullopt});
+  }
+  const absl::Status served = Serve(settings, auth, &parts);
+  // The calls have ended with the server, and each that was let in was answered.
+  for (auto part = parts.rbegin(); part != parts.rend(); ++part) part->foundation->Stop();
   auth_executor.Stop();
-  return absl::OkStatus();
+  return absl::IsCancelled(served) ? absl::OkStatus() : served;
 }
 
 absl::Status Main(int argc, char** argv) {

@@ -1,0 +1,25 @@
+#include "common/member/member_settings.h"
+
+#include "common/net/socket_address.h"
+
+namespace berth {
+
+void ReadMemberSettings(SettingsReader* reader, MemberSettings* settings) {
+  reader->Required("server", &settings->server);
+  reader->Required("ca_file", &settings->ca_file);
+  reader->Required("state", &settings->state);
+  settings->join_token_file = settings->state + "/join-token";
+  reader->Optional("join_token_file", &settings->join_token_file);
+  SettingsReader& services = reader->Section("services");
+  for (const char* service : rpc::kServicesBesideAuth) {
+    std::string address;
+    services.Optional(service, &address);
+    if (address.empty()) continue;
+    if (const auto parsed = ParseHostPort(address); !parsed.ok()) {
+      services.Refuse(service, std::string(parsed.status().message()));
+    }
+    settings->services[service] = address;
+  }
+}
+
+}  // namespace berth

@@ -1,0 +1,55 @@
+#include "common/service_process/open_log.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/eventlog/postgres_database.h"
+#include "common/eventlog/postgres_event_log.h"
+#include "common/eventlog/sqlite_event_log.h"
+#include "common/files/atomic_file.h"
+#include "common/status/status_macros.h"
+
+namespace berth {
+namespace {
+
+constexpr size_t kConnectionSizeMax = 4 << 10;
+
+}  // namespace
+
+void ReadLogSettings(SettingsReader* reader, LogSettings* settings) {
+  SettingsReader& log = reader->Section("log");
+  std::string file;
+  log.Optional("postgres", &settings->postgres);
+  log.Optional("postgres_file", &file);
+  if (file.empty()) return;
+  if (!settings->postgres.empty()) {
+    log.Refuse("postgres_file", "is given beside postgres; one of them is enough");
+    return;
+  }
+  const absl::StatusOr<std::string> text = ReadFile(file, kConnectionSizeMax);
+  if (!text.ok()) {
+    log.Refuse("postgres_file", std::string(text.status().message()));
+    return;
+  }
+  settings->postgres = std::string(absl::StripAsciiWhitespace(*text));
+  if (settings->postgres.empty()) log.Refuse("postgres_file", absl::StrCat(file, " is empty"));
+}
+
+absl::StatusOr<EventLogs> OpenLogs(const LogSettings& settings, const std::string& folder,
+                                   const std::vector<std::string>& streams) {
+  EventLogs logs;
+  if (settings.postgres.empty()) {
+    for (const std::string& stream : streams) {
+      BERTH_ASSIGN_OR_RETURN(
+          logs[stream], SqliteEventLog::Open(absl::StrCat(folder, "/", stream, ".db"), stream));
+    }
+    return logs;
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<PostgresDatabase> database,
+                         PostgresDatabase::Create(settings.postgres, streams));
+  for (const std::string& stream : streams) {
+    logs[stream] = std::make_unique<PostgresEventLog>(database, stream);
+  }
+  return logs;
+}
+
+}  // namespace berth

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/eventlog/event_log.h"
+#include "common/settings/settings.h"
+
+namespace berth {
+
+// Where a process keeps its logs: in a SQLite file each, or all in one PostgreSQL database.
+struct LogSettings {
+  // As libpq understands it, passwords and TLS included; empty: SQLite.
+  std::string postgres;
+};
+
+// Takes the section `log` out of the reader: `postgres`, or `postgres_file`, which holds the same.
+// A file that cannot be read is a mistake of the settings.
+void ReadLogSettings(SettingsReader* reader, LogSettings* settings);
+
+// By stream. SQLite: FOLDER/STREAM.db. PostgreSQL is connected to when the logs are first used, and
+// its lease is one for all of the streams.
+using EventLogs = std::map<std::string, std::unique_ptr<EventLog>>;
+absl::StatusOr<EventLogs> OpenLogs(const LogSettings& settings, const std::string& folder,
+                                   const std::vector<std::string>& streams);
+
+}  // namespace berth

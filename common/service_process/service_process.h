@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/rpc/dispatcher.h"
+#include "common/rpc/server.h"
+#include "common/service_process/service_foundation.h"
+#include "common/service_process/service_settings.h"
+
+namespace berth {
+
+// One of Berth's services, as the process that it runs in sees it.
+struct HostedService {
+  rpc::Dispatcher* dispatcher;
+  // `started` gets OK once calls can be served, or the error that ends the process.
+  std::function<void(std::function<void(absl::Status)> started)> start;
+  // Begins to follow the other services over this channel; empty: it follows none.
+  std::function<void(std::shared_ptr<rpc::Channel> services)> follow;
+};
+
+// Makes a HostedService of a service with the usual shape, which lives as long as the result.
+// `follow(service, channel)` may be left out.
+template <typename Service>
+HostedService HostService(std::shared_ptr<Service> service) {
+  HostedService hosted;
+  hosted.dispatcher = &service->dispatcher();
+  hosted.start = [service](std::function<void(absl::Status)> started) {
+    service->Start(std::move(started));
+  };
+  return hosted;
+}
+template <typename Service, typename Follow>
+HostedService HostService(std::shared_ptr<Service> service, Follow follow) {
+  HostedService hosted = HostService(service);
+  hosted.follow = [service, follow](std::shared_ptr<rpc::Channel> services) {
+    follow(service.get(), std::move(services));
+  };
+  return hosted;
+}
+
+// Makes the service on what it stands on, which outlives it.
+using MakeService = std::function<absl::StatusOr<HostedService>(ServiceFoundation*)>;
+
+// Starts the service and waits until it serves, which takes as long as its log cannot be reached.
+// kCancelled: the process was told to stop meanwhile.
+absl::Status StartAndWait(const std::string& name, const HostedService& service);
+
+// The main of a process with one service beside auth: settings, membership, log, service, server;
+// then it follows auth and the others, announces where it is, and serves until it is told to stop.
+int ServiceMain(const std::string& name, int argc, char** argv, const MakeService& make);
+
+}  // namespace berth

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/member/member_settings.h"
+#include "common/service_process/open_log.h"
+
+namespace berth {
+
+// What the settings of every process with services say.
+struct ServingSettings {
+  std::string listen = "127.0.0.1:7443";
+  // Further host names and IP addresses that clients reach it by, for its certificate.
+  std::vector<std::string> addresses;
+  LogSettings log;
+};
+
+// What the settings of a service in a process of its own say.
+struct ServiceSettings {
+  ServingSettings serving;
+  MemberSettings member;
+  // HOST:PORT that the other machines reach it by, which it announces.
+  std::string address;
+};
+
+// Takes listen, addresses and the section log out of the reader.
+void ReadServingSettings(SettingsReader* reader, ServingSettings* settings);
+
+// kInvalidArgument: the message names each mistake with its place.
+absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path);
+
+// Where a process that listens so reaches itself. `port` is the one that it got.
+absl::StatusOr<std::string> OwnAddress(const ServingSettings& settings, int port);
+
+// What the certificate of a process names beside its services.
+absl::StatusOr<std::vector<std::string>> CertificateAddresses(const ServingSettings& settings);
+
+}  // namespace berth
