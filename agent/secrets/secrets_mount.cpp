@@ -73,7 +73,8 @@ std::string SecretsMount::DefaultFolder(const std::string& owner) {
   return absl::StrCat(runtime == nullptr ? "/run" : runtime, "/berth/secrets/", owner);
 }
 
-absl::Status SecretsMount::EnsureTmpfs() const {
+absl::Status SecretsMount::EnsureTmpfs() {
+  const MutexLock lock(&mounting_);
   BERTH_RETURN_IF_ERROR(MakeOwnFolder(folder_));
   if (IsInMemory(folder_)) return absl::OkStatus();
   // Kernels of 6.4 and later keep it out of the swap, too; earlier ones do not know the word.
@@ -139,7 +140,11 @@ absl::Status SecretsMount::Unmount() {
     return FileError(folder_, errno);
   }
   std::filesystem::remove(folder_, error);
-  return error ? FileError(folder_, error.value()) : absl::OkStatus();
+  if (error) return FileError(folder_, error.value());
+  // Other platforms on this machine may have theirs there.
+  const std::filesystem::path above = std::filesystem::path(folder_).parent_path();
+  if (std::filesystem::is_empty(above, error)) std::filesystem::remove(above, error);
+  return absl::OkStatus();
 }
 
 }  // namespace berth::agent

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/crypto/secret_bytes.h"
+#include "common/sync/mutex.h"
 
 namespace berth::agent {
 
@@ -33,9 +34,10 @@ class SecretsMount {
 
  private:
   // There is no telling when a tmpfs goes, so this is looked at before each write.
-  absl::Status EnsureTmpfs() const;
+  absl::Status EnsureTmpfs();
 
   const std::string folder_;
+  Mutex mounting_;  // Of two mounts, the second would hide what is written in the first.
 };
 
 }  // namespace berth::agent
