@@ -13,7 +13,7 @@ namespace berth::cli {
 // without a buffer of a library between them.
 
 // What a value may have; the service refuses more.
-inline constexpr size_t kSecretBytesMax = 64 * 1024;
+inline constexpr size_t kSecretBytesMax = size_t{64} << 10;
 
 // Everything up to the end of the descriptor, as it is. kInvalidArgument: more than `size_max`
 // bytes; `source` is what the message calls it.

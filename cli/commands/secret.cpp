@@ -28,7 +28,7 @@ namespace {
 using types::v1::EnvironmentName;
 
 constexpr char kStandardInput[] = "-";
-constexpr size_t kDotenvBytesMax = 1024 * 1024;
+constexpr size_t kDotenvBytesMax = size_t{1} << 20;
 
 struct SetOptions {
   std::vector<std::string> words;

@@ -13,7 +13,7 @@
 namespace berth {
 
 // Bytes of all values of a bundle together.
-inline constexpr size_t kBundleValuesMax = 1024 * 1024;
+inline constexpr size_t kBundleValuesMax = size_t{1} << 20;
 
 // The values of the secrets that `grant` names, no more and no fewer, sealed to the host's sealing
 // key. kInvalidArgument: not a public key. kResourceExhausted: more than kBundleValuesMax.

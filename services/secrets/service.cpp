@@ -84,7 +84,7 @@ void Service::Prepare(std::function<void(absl::Status)> started) {
         }
         return Decision<v1::Event, v1::GetSealingKeyResponse>{{}, {}, rows};
       },
-      [this, started = std::move(started)](absl::StatusOr<v1::GetSealingKeyResponse> made) {
+      [this, started = std::move(started)](const absl::StatusOr<v1::GetSealingKeyResponse>& made) {
         started(made.ok() ? LoadKeys() : made.status());
       });
 }
@@ -155,7 +155,7 @@ void Service::AddHandlers() {
               return state.Decide(request, context);
             },
             [this, reader_key = request.reader_key(),
-             reply](absl::StatusOr<v1::GetSecretResponse> read) {
+             reply = std::move(reply)](absl::StatusOr<v1::GetSecretResponse> read) {
               if (!read.ok()) return reply(std::move(read));
               OpenValues(read->environment(), {{read->name(), read->version()}},
                          [read = *read, reader_key, reply](absl::StatusOr<Values> values) mutable {
@@ -179,7 +179,7 @@ void Service::AddHandlers() {
               return state.Decide(*grant, context);
             },
             [this, grant, host_key = call.caller.machine->keys().sealing(),
-             reply](absl::StatusOr<v1::GetBundleResponse> given) {
+             reply = std::move(reply)](absl::StatusOr<v1::GetBundleResponse> given) {
               if (!given.ok()) return reply(std::move(given));
               OpenValues(grant->environment(), {grant->versions().begin(), grant->versions().end()},
                          [grant = *grant, host_key, reply](absl::StatusOr<Values> values) {
@@ -194,7 +194,7 @@ void Service::AddHandlers() {
 
 void Service::AddQueries() {
   dispatcher_.Unary<v1::GetSealingKeyRequest, v1::GetSealingKeyResponse>(
-      [this](const rpc::Call&, const v1::GetSealingKeyRequest&, auto reply) {
+      [this](const rpc::Call&, const v1::GetSealingKeyRequest&, const auto& reply) {
         const std::shared_ptr<const Keys> own = keys();
         if (own == nullptr) return reply(NotReady());
         v1::GetSealingKeyResponse response;

@@ -42,7 +42,7 @@ class State {
   using Event = v1::Event;
 
   static constexpr char kActiveSecretsTopic[] = "active-secrets";
-  static constexpr size_t kValueSizeMax = 64 * 1024;
+  static constexpr size_t kValueSizeMax = size_t{64} << 10;
   static constexpr size_t kSecretsMax = 1000;   // Of an environment.
   static constexpr size_t kVersionsMax = 1000;  // Of a secret, deleted ones apart.
 
