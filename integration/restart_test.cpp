@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -12,13 +13,18 @@
 #include "common/testing/eventually.h"
 #include "integration/harness/hello_manifest.h"
 #include "integration/harness/http.h"
+#include "integration/harness/long_run.h"
 #include "integration/harness/platform.h"
 #include "integration/harness/serving.h"
+#include "integration/harness/traffic.h"
 
 namespace berth::integration {
 namespace {
 
-constexpr int kRounds = 3;
+constexpr char kRoute[] = "  plain: {listen: tcp/7070, to: web.http}\n";
+constexpr char kUrl[] = "http://127.0.0.1:7070/";
+constexpr int kRequestsPerSecond = 50;
+constexpr absl::Duration kEdgeReadyMax = absl::Seconds(1);
 // Of one that nothing is in the way of.
 constexpr absl::Duration kRolloutMax = absl::Seconds(45);
 // After its start, a command is being carried out for about so long.
@@ -45,8 +51,14 @@ std::mt19937 SeededRandom() {
   return std::mt19937(seed);
 }
 
-// Deploys version after version and scales, killing the daemon at a random moment of each.
+void CheckNoneFailed(Traffic& traffic) {
+  CHECK(traffic.Stop().failures == std::vector<std::string>());
+}
+
+// Deploys version after version and scales, killing the daemon at a random moment of each. Clients
+// ask all the time, and are answered whenever there is an edge.
 void SurvivesKillsOf(const std::string& daemon) {
+  const int rounds = UsualOr(3, 20);
   std::mt19937 random = SeededRandom();
   Platform platform;
   platform.Up();
@@ -55,22 +67,29 @@ void SurvivesKillsOf(const std::string& daemon) {
   Deploy(platform, {.app = "steady"});
   const ContainerStarts steady = platform.StartsOf("steady");
   REQUIRE(steady.size() == 2);
-  std::set<std::string> answered = {Deploy(platform, {})};
+  std::set<std::string> answered = {Deploy(platform, {.routes = kRoute})};
+  REQUIRE(Get(kUrl).status == 200);
 
-  for (int round = 1; round <= kRounds; ++round) {
+  for (int round = 1; round <= rounds; ++round) {
     const std::string version = absl::StrCat("v", round);
     const size_t replicas = 1 + round % 2;
     CAPTURE(daemon, round);
-    const std::string folder = platform.WriteManifest(
-        "hello", HelloManifest{.replicas = replicas, .version = version}.ToYaml());
+    const HelloManifest manifest = {.replicas = replicas, .version = version, .routes = kRoute};
+    const std::string folder = platform.WriteManifest("hello", manifest.ToYaml());
+    std::optional<Traffic> traffic(std::in_place, kUrl, kRequestsPerSecond);
     Program deploy = platform.StartBerth({"deploy", folder, "-o", "json"});
     Program acknowledged =
         platform.StartBerth({"scale", "web=3", "--app", "hello", "--no-wait", "-o", "json"});
     const absl::Duration moment =
         absl::Milliseconds(static_cast<int>(random() % kMomentMillisecondsMax));
     (void)testing::Eventually(moment, [&] { return deploy.HasEnded(); });
+    if (daemon == "edge") CheckNoneFailed(*traffic);
     platform.Kill(daemon);
     platform.Up();
+    if (daemon == "edge") {
+      CHECK(testing::Eventually(kEdgeReadyMax, [] { return Get(kUrl).status == 200; }));
+      traffic.emplace(kUrl, kRequestsPerSecond);
+    }
 
     // The scale may have come before or after the deploy, or not at all; the answer counts.
     const Finished scaled = acknowledged.Wait(absl::Seconds(60));
@@ -83,8 +102,9 @@ void SurvivesKillsOf(const std::string& daemon) {
     if (deployed.exit_code == 0) answered.insert(Json::parse(deployed.out).at("release"));
 
     // Whatever became of both, the person deploys again, and it comes true.
-    answered.insert(Deploy(platform, {.replicas = replicas, .version = version}));
+    answered.insert(Deploy(platform, manifest));
     CHECK(WhyNeverServing(platform, "hello", replicas, version) == "");
+    CheckNoneFailed(*traffic);
     const std::set<std::string> releases = Releases(platform, "hello");
     for (const std::string& release : answered) {
       INFO("release " << release << " was answered");
@@ -98,6 +118,10 @@ void SurvivesKillsOf(const std::string& daemon) {
 TEST_CASE("a server that is killed forgets nothing it has answered") { SurvivesKillsOf("server"); }
 
 TEST_CASE("an agent that is killed restarts nothing that runs") { SurvivesKillsOf("agent"); }
+
+TEST_CASE("an edge that is killed holds up no deploy, and serves as soon as it is back") {
+  SurvivesKillsOf("edge");
+}
 
 TEST_CASE("instances serve while the whole platform is away, and are adopted") {
   constexpr absl::Duration kAway = absl::Seconds(10);

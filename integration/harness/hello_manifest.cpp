@@ -16,6 +16,7 @@ std::string HelloManifest::ToYaml() const {
   for (absl::string_view line : absl::StrSplit(process, '\n', absl::SkipEmpty())) {
     absl::StrAppend(&yaml, "    ", line, "\n");
   }
+  if (!routes.empty()) absl::StrAppend(&yaml, "routes:\n", routes);
   return yaml;
 }
 

@@ -14,6 +14,8 @@ struct HelloManifest {
   std::string image = "localhost/hello";
   // Further lines of the process, none indented.
   std::string more = {};
+  // Lines of `routes`, each indented by two.
+  std::string routes = {};
 
   std::string ToYaml() const;
 };
