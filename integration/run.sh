@@ -1,6 +1,7 @@
 #!/bin/bash
 # The test command: installs what the tests need, builds, and runs the unit tests (plain and under
 # the sanitizers) and the integration tests with the real parts. Prints each step's time at its end.
+# --long kills more and for longer, and has clang-tidy look at everything.
 #
 # Usage: bash integration/run.sh [--long]
 set -euo pipefail
@@ -9,7 +10,7 @@ source k8s-free-deploy/lib/steps.sh
 
 long=no
 case ${1:-} in
-  --long) long=yes ;;
+  --long) long=yes; export BERTH_LONG=1 ;;
   '') ;;
   *) echo 'usage: bash integration/run.sh [--long]' >&2; exit 2 ;;
 esac
