@@ -84,6 +84,16 @@ TEST_CASE("an old instance drains once every edge serves the new one, and stops 
     fleet.Pass(absl::Nanoseconds(1));
     CHECK(rollout.Old().assignment.intent() == v1::INTENT_STOP);
   }
+  SECTION("and an edge that a person excludes is waited for no more") {
+    rollout.far.connected = false;
+    fleet.ExcludeEdge("far");
+    fleet.Step();
+    CHECK(rollout.Old().draining);
+    CHECK(fleet.state().EdgesOf("acme", {}).edges(0).excluded());
+    fleet.IncludeEdge("far");
+    CHECK(fleet.state().WaitsForEdges());
+    CHECK_FALSE(fleet.state().EdgesOf("acme", {}).edges(0).excluded());
+  }
   SECTION("and an edge that is removed is waited for no more") {
     rollout.far.connected = false;
     fleet.RemoveEdge("far");

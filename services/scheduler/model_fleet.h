@@ -95,6 +95,14 @@ class Fleet {
     Settle();
   }
 
+  // Auth says that the host's keys have changed, or that they were approved.
+  void SetMembership(const std::string& name, auth::v1::MachineStatus status) {
+    auth::v1::Machine machine = state().hosts().at(name).machine;
+    machine.set_status(status);
+    ImportMachine(absl::StrCat("host/", name), machine.SerializeAsString());
+    Settle();
+  }
+
   // Auth says that the host is no member any more; its machine is switched off.
   void RemoveHost(const std::string& name) {
     agents_.erase(name);
@@ -119,8 +127,23 @@ class Fleet {
     std::map<std::string, uint32_t> connections;  // By instance.
   };
   Edge& AddEdge(const std::string& name) {
-    ImportMachine(absl::StrCat("edge/", name), "an edge");
+    auth::v1::Machine machine;
+    machine.set_name(name);
+    machine.set_org("acme");
+    ImportMachine(absl::StrCat("edge/", name), machine.SerializeAsString());
     return edges_[name];
+  }
+  void ExcludeEdge(const std::string& name) {
+    v1::ExcludeEdgeRequest request;
+    request.set_org("acme");
+    request.set_edge(name);
+    Given(state().Decide(request)->events);
+  }
+  void IncludeEdge(const std::string& name) {
+    v1::IncludeEdgeRequest request;
+    request.set_org("acme");
+    request.set_edge(name);
+    Given(state().Decide(request)->events);
   }
   void RemoveEdge(const std::string& name) {
     edges_.erase(name);

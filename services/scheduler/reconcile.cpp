@@ -185,7 +185,7 @@ class Round {
   }
 
   bool NeedsFences(const Instance& instance) const {
-    return !state_.edges().empty() && IsRouted(environment_, instance.assignment.process_type());
+    return state_.WaitsForEdges() && IsRouted(environment_, instance.assignment.process_type());
   }
 
   bool IsOnLostHost(const Instance& instance) const {
@@ -269,7 +269,7 @@ class Round {
         continue;
       }
       // A drained instance is idle by every edge's word, never to be reached, or out of time.
-      if (instance.idle || state_.edges().empty() || !MayHaveConnections(instance) ||
+      if (instance.idle || !state_.WaitsForEdges() || !MayHaveConnections(instance) ||
           context_.now >= instance.drain_deadline) {
         Stop(id, instance);
       }

@@ -214,6 +214,28 @@ TEST_CASE("the instances of a lost host move, and stop where they were once it r
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("a host whose keys have changed is left as it is until a person has approved them",
+          "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(4);
+  const size_t endpoints = fleet.state().Entries(State::kEndpointsTopic).size();
+  const std::set<std::string> on_alpha = fleet.state().hosts().at("alpha").instances;
+  fleet.SetMembership("alpha", auth::v1::MACHINE_STATUS_UNKNOWN);
+  // It is not let in to report, and its silence counts for nothing.
+  fleet.LoseHost("alpha");
+  fleet.RunUntilQuiet();
+  CHECK(fleet.Ids().size() == 4);
+  CHECK(fleet.state().hosts().at("alpha").instances == on_alpha);
+  // Nothing is sent to it, and nothing new is placed on it.
+  CHECK(fleet.state().Entries(State::kEndpointsTopic).size() == endpoints - on_alpha.size());
+  fleet.ReturnHost("alpha");
+  fleet.SetMembership("alpha", auth::v1::MACHINE_STATUS_ACTIVE);
+  fleet.RunUntilQuiet();
+  CHECK(fleet.state().hosts().at("alpha").instances == on_alpha);
+  CHECK(fleet.Serving() == 4);
+  CHECK(fleet.state().Entries(State::kEndpointsTopic).size() == endpoints);
+  fleet.scenario().CheckReplay();
+}
+
 TEST_CASE("a host that is removed takes its instances with it and they are placed elsewhere",
           "[scheduler][reconcile]") {
   Fleet fleet = Deployed(4);

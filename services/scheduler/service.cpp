@@ -56,6 +56,8 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
     case v1::Event::kRolloutReported:
     case v1::Event::kEdgeImported:
     case v1::Event::kEdgeRemoved:
+    case v1::Event::kEdgeExcluded:
+    case v1::Event::kEdgeIncluded:
     case v1::Event::kSourceAdvanced:
     case v1::Event::kHostImported:
     case v1::Event::kHostRemoved:
@@ -68,9 +70,9 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
 }
 
 bool IsAboutMachines(const v1::Event& event) {
-  return event.has_edge_imported() || event.has_edge_removed() || event.has_host_imported() ||
-         event.has_host_removed() || event.has_host_facts_changed() ||
-         event.has_host_presence_changed();
+  return event.has_edge_imported() || event.has_edge_removed() || event.has_edge_excluded() ||
+         event.has_edge_included() || event.has_host_imported() || event.has_host_removed() ||
+         event.has_host_facts_changed() || event.has_host_presence_changed();
 }
 
 }  // namespace
@@ -149,10 +151,16 @@ void Service::Loaded(const State& state) {
 void Service::Published(const State& state, const std::vector<v1::Event>& events) {
   bool machines_changed = false;
   bool room_freed = false;
+  bool edges_fewer = false;
   for (const v1::Event& event : events) {
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
     machines_changed = machines_changed || IsAboutMachines(event);
     room_freed = room_freed || event.has_instance_removed();
+    if (event.has_edge_removed()) {
+      edge_reports_.erase(event.edge_removed().edge());
+      edges_heard_.erase(event.edge_removed().edge());
+    }
+    edges_fewer = edges_fewer || event.has_edge_removed() || event.has_edge_excluded();
     if (event.has_host_imported()) {
       liveness_.Heard(event.host_imported().machine().name(), clock_->Monotonic());
       ScheduleLivenessCheck();
@@ -162,6 +170,26 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
     // Room that one environment gives up is room that another may wait for.
     if (machines_changed || (room_freed && !environment.unplaced.empty())) MarkDirty(key);
   }
+  // The others may have acknowledged what was waited for.
+  if (edges_fewer) {
+    executor_->Post([this] { MarkFences([](absl::StatusOr<v1::ReportResponse>) {}); });
+  }
+}
+
+void Service::MarkFences(std::function<void(absl::StatusOr<v1::ReportResponse>)> marked) {
+  state_.Execute<v1::ReportResponse>(
+      Internal("MarkFences"), Recorded::kOnChange,
+      [reports = edge_reports_](const State& state, const DecisionContext&) {
+        return state.MarkFences(reports);
+      },
+      std::move(marked));
+}
+
+v1::HostPresence Service::PresenceOfEdge(const std::string& edge) const {
+  const auto heard = edges_heard_.find(edge);
+  if (heard == edges_heard_.end()) return v1::HOST_PRESENCE_UNSPECIFIED;
+  const absl::Duration silence = clock_->Monotonic() - heard->second;
+  return silence < LivenessPolicy().stale_after ? v1::HOST_PRESENCE_UP : v1::HOST_PRESENCE_STALE;
 }
 
 void Service::MarkDirty(const std::string& environment) {
@@ -310,21 +338,17 @@ void Service::AddHandlers() {
   dispatcher_.Unary<v1::ReportEdgeRequest, v1::ReportEdgeResponse>(
       [this](const rpc::Call& call, const v1::ReportEdgeRequest& request, auto reply) {
         executor_->Post([this, edge = call.caller.machine->name(), request, reply] {
+          edges_heard_[edge] = clock_->Monotonic();
           // A revision of another history says nothing about this one.
           if (!state_.writer().IsOwnRevision(request.applied())) {
             edge_reports_.erase(edge);
             return reply(v1::ReportEdgeResponse());
           }
           edge_reports_[edge] = request;
-          state_.Execute<v1::ReportResponse>(
-              Internal("MarkFences"), Recorded::kOnChange,
-              [reports = edge_reports_](const State& state, const DecisionContext&) {
-                return state.MarkFences(reports);
-              },
-              [reply](absl::StatusOr<v1::ReportResponse> marked) {
-                if (!marked.ok()) return reply(marked.status());
-                reply(v1::ReportEdgeResponse());
-              });
+          MarkFences([reply](absl::StatusOr<v1::ReportResponse> marked) {
+            if (!marked.ok()) return reply(marked.status());
+            reply(v1::ReportEdgeResponse());
+          });
         });
       });
   dispatcher_.Streaming<v1::WatchEndpointsRequest, watch::v1::WatchResponse>(
@@ -359,6 +383,33 @@ void Service::AddHandlers() {
             [org = request.org()](const State& state) -> absl::StatusOr<v1::ListHostsResponse> {
               return state.HostsOf(org);
             },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::ListEdgesRequest, v1::ListEdgesResponse>(
+      [this](const rpc::Call&, const v1::ListEdgesRequest& request, auto reply) {
+        state_.Read<v1::ListEdgesResponse>(
+            [this,
+             org = request.org()](const State& state) -> absl::StatusOr<v1::ListEdgesResponse> {
+              v1::ListEdgesResponse response = state.EdgesOf(org, edge_reports_);
+              for (v1::Edge& edge : *response.mutable_edges()) {
+                edge.set_presence(PresenceOfEdge(edge.name()));
+              }
+              return response;
+            },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::ExcludeEdgeRequest, v1::ExcludeEdgeResponse>(
+      [this](const rpc::Call& call, const v1::ExcludeEdgeRequest& request, auto reply) {
+        state_.Execute<v1::ExcludeEdgeResponse>(
+            call.origin, Recorded::kAlways,
+            [request](const State& state, const DecisionContext&) { return state.Decide(request); },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::IncludeEdgeRequest, v1::IncludeEdgeResponse>(
+      [this](const rpc::Call& call, const v1::IncludeEdgeRequest& request, auto reply) {
+        state_.Execute<v1::IncludeEdgeResponse>(
+            call.origin, Recorded::kAlways,
+            [request](const State& state, const DecisionContext&) { return state.Decide(request); },
             std::move(reply));
       });
   dispatcher_.Streaming<v1::LogsRequest, v1::LogsResponse>(

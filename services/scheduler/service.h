@@ -54,6 +54,8 @@ class Service {
 
   void Loaded(const State& state);
   void Published(const State& state, const std::vector<v1::Event>& events);
+  void MarkFences(std::function<void(absl::StatusOr<v1::ReportResponse>)> marked);
+  v1::HostPresence PresenceOfEdge(const std::string& edge) const;
   void MarkDirty(const std::string& environment);
   void ReconcileDirty();
   void ScheduleWake(const std::string& environment, absl::Time wake);
@@ -77,6 +79,7 @@ class Service {
   std::map<std::string, absl::Time> wakes_;  // The earliest wake asked for, by environment.
   std::set<std::string> reporting_;          // Environments whose rollout is being reported.
   EdgeReports edge_reports_;
+  std::map<std::string, absl::Duration> edges_heard_;  // When each reported last.
   Liveness liveness_;
   absl::Duration liveness_check_at_ = absl::InfiniteDuration();
 };

@@ -157,15 +157,20 @@ void State::ImportHosts(const Import& import, std::vector<Event>* events) const 
 void State::ImportEdges(const Import& import, std::vector<Event>* events) const {
   for (const auto& [key, value] : import.changes) {
     absl::string_view name = key;
+    auth::v1::Machine machine;
     if (!absl::ConsumePrefix(&name, kEdgePrefix) || !value.has_value() ||
-        edges_.contains(std::string(name))) {
+        !machine.ParseFromString(*value)) {
       continue;
     }
-    events->emplace_back().mutable_edge_imported()->set_edge(std::string(name));
+    const auto known = edges_.find(std::string(name));
+    if (known != edges_.end() && Same(known->second.machine, machine)) continue;
+    v1::EdgeImported* imported = events->emplace_back().mutable_edge_imported();
+    imported->set_edge(std::string(name));
+    *imported->mutable_machine() = machine;
   }
-  for (const std::string& edge : edges_) {
-    if (import.SaysGone(absl::StrCat(kEdgePrefix, edge))) {
-      events->emplace_back().mutable_edge_removed()->set_edge(edge);
+  for (const auto& [name, edge] : edges_) {
+    if (import.SaysGone(absl::StrCat(kEdgePrefix, name))) {
+      events->emplace_back().mutable_edge_removed()->set_edge(name);
     }
   }
 }
@@ -225,8 +230,9 @@ Decided<v1::Event, v1::ReportResponse> State::MarkFences(const EdgeReports& repo
   Decision<Event, v1::ReportResponse> decision;
   // Whether every edge has applied `position`, and says of the instance what `agrees` asks for.
   auto every_edge = [&](uint64_t position, auto agrees) {
-    for (const std::string& edge : edges_) {
-      const auto report = reports.find(edge);
+    for (const auto& [name, edge] : edges_) {
+      if (edge.excluded) continue;
+      const auto report = reports.find(name);
       if (report == reports.end() || report->second.applied().position() < position ||
           !agrees(report->second)) {
         return false;
@@ -268,6 +274,8 @@ Decided<v1::Event, v1::ReportResponse> State::SetPresence(const std::string& hos
   Decision<Event, v1::ReportResponse> decision;
   const auto known = hosts_.find(host);
   if (known == hosts_.end() || known->second.presence == presence) return decision;
+  // It is not let in to report: until a person has approved its keys, it is left as it was.
+  if (known->second.machine.status() != auth::v1::MACHINE_STATUS_ACTIVE) return decision;
   v1::HostPresenceChanged* changed = decision.events.emplace_back().mutable_host_presence_changed();
   changed->set_host(host);
   changed->set_presence(presence);
@@ -423,10 +431,16 @@ void State::Apply(const Event& event) {
       return;
     }
     case Event::kEdgeImported:
-      edges_.insert(event.edge_imported().edge());
+      edges_[event.edge_imported().edge()].machine = event.edge_imported().machine();
       return;
     case Event::kEdgeRemoved:
       edges_.erase(event.edge_removed().edge());
+      return;
+    case Event::kEdgeExcluded:
+      edges_[event.edge_excluded().edge()].excluded = true;
+      return;
+    case Event::kEdgeIncluded:
+      edges_[event.edge_included().edge()].excluded = false;
       return;
     case Event::kRouteStatesImported: {
       const v1::RouteStatesImported& routes = event.route_states_imported();
@@ -529,8 +543,13 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       keys->insert(
           {EnvironmentTopic(event.environment_imported().environment().name()), kRolloutKey});
       return;
-    case Event::kSourceAdvanced:
     case Event::kHostImported:
+      // Nothing is sent to a host whose keys have changed.
+      for (const std::string& id : hosts_.at(event.host_imported().machine().name()).instances) {
+        keys->insert({kEndpointsTopic, id});
+      }
+      return;
+    case Event::kSourceAdvanced:
     case Event::kHostRemoved:
     case Event::kHostFactsChanged:
     case Event::kHostPresenceChanged:
@@ -538,6 +557,8 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kFenceReached:
     case Event::kEdgeImported:
     case Event::kEdgeRemoved:
+    case Event::kEdgeExcluded:
+    case Event::kEdgeIncluded:
     case Event::kRouteStatesImported:
     case Event::kActiveSecretsImported:
     case Event::EVENT_NOT_SET:
@@ -656,8 +677,64 @@ v1::ListHostsResponse State::HostsOf(const std::string& org) const {
   return response;
 }
 
-std::optional<v1::Endpoint> State::EndpointOf(const Instance& instance) {
+bool State::WaitsForEdges() const {
+  return std::any_of(edges_.begin(), edges_.end(),
+                     [](const auto& entry) { return !entry.second.excluded; });
+}
+
+v1::ListEdgesResponse State::EdgesOf(const std::string& org, const EdgeReports& reports) const {
+  v1::ListEdgesResponse response;
+  for (const auto& [name, edge] : edges_) {
+    if (edge.machine.org() != org) continue;
+    v1::Edge* shown = response.add_edges();
+    shown->set_name(name);
+    shown->set_excluded(edge.excluded);
+    const auto report = reports.find(name);
+    if (report == reports.end()) continue;
+    shown->set_applied_position(report->second.applied().position());
+    *shown->mutable_not_reached() = report->second.not_reached();
+    *shown->mutable_listener_problems() = report->second.listener_problems();
+    for (const auto& [instance, open] : report->second.connections()) {
+      shown->set_connections(shown->connections() + open);
+    }
+  }
+  return response;
+}
+
+absl::StatusOr<const Edge*> State::FindEdge(const std::string& org, const std::string& edge) const {
+  const auto found = edges_.find(edge);
+  if (found == edges_.end() || found->second.machine.org() != org) {
+    return absl::NotFoundError(absl::StrCat(org, " has no edge ", edge));
+  }
+  return &found->second;
+}
+
+Decided<v1::Event, v1::ExcludeEdgeResponse> State::Decide(
+    const v1::ExcludeEdgeRequest& request) const {
+  BERTH_ASSIGN_OR_RETURN(const Edge* const edge, FindEdge(request.org(), request.edge()));
+  Decision<Event, v1::ExcludeEdgeResponse> decision;
+  if (!edge->excluded) {
+    decision.events.emplace_back().mutable_edge_excluded()->set_edge(request.edge());
+  }
+  return decision;
+}
+
+Decided<v1::Event, v1::IncludeEdgeResponse> State::Decide(
+    const v1::IncludeEdgeRequest& request) const {
+  BERTH_ASSIGN_OR_RETURN(const Edge* const edge, FindEdge(request.org(), request.edge()));
+  Decision<Event, v1::IncludeEdgeResponse> decision;
+  if (edge->excluded) {
+    decision.events.emplace_back().mutable_edge_included()->set_edge(request.edge());
+  }
+  return decision;
+}
+
+std::optional<v1::Endpoint> State::EndpointOf(const Instance& instance) const {
   const v1::Assignment& assignment = instance.assignment;
+  const auto host = hosts_.find(instance.host);
+  if (host != hosts_.end() && host->second.machine.status() != auth::v1::MACHINE_STATUS_ACTIVE) {
+    return std::nullopt;
+  }
   if (assignment.intent() != v1::INTENT_RUN ||
       (!instance.draining && instance.observed.phase() != v1::PHASE_READY)) {
     return std::nullopt;

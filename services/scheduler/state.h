@@ -87,6 +87,12 @@ struct Environment {
 // Whether connections are routed to the process type in the wanted release.
 bool IsRouted(const Environment& environment, const std::string& process_type);
 
+// A member edge.
+struct Edge {
+  auth::v1::Machine machine;
+  bool excluded = false;  // By a person: nothing waits for it.
+};
+
 // What each edge reported last. Soft state of the leader.
 using EdgeReports = std::map<std::string, v1::ReportEdgeRequest>;
 
@@ -122,6 +128,10 @@ class State {
   // The fences that the edges' reports show to be reached.
   Decided<Event, v1::ReportResponse> MarkFences(const EdgeReports& reports) const;
 
+  // kNotFound: the org has no such edge.
+  Decided<Event, v1::ExcludeEdgeResponse> Decide(const v1::ExcludeEdgeRequest& request) const;
+  Decided<Event, v1::IncludeEdgeResponse> Decide(const v1::IncludeEdgeRequest& request) const;
+
   void Apply(const Event& event);
 
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
@@ -129,7 +139,8 @@ class State {
   TopicEntries Entries(const std::string& topic) const;
 
   const std::map<std::string, Host>& hosts() const { return hosts_; }
-  const std::set<std::string>& edges() const { return edges_; }
+  // Whether there is an edge whose acknowledgement is waited for.
+  bool WaitsForEdges() const;
   // By ORG/APP/ENV.
   const std::map<std::string, Environment>& environments() const { return environments_; }
   // Of an environment, by its key. What is not set is missing.
@@ -141,6 +152,8 @@ class State {
   absl::StatusOr<v1::GetEnvironmentStatusResponse> StatusOf(
       const types::v1::EnvironmentName& name) const;
   v1::ListHostsResponse HostsOf(const std::string& org) const;
+  // Without their presence.
+  v1::ListEdgesResponse EdgesOf(const std::string& org, const EdgeReports& reports) const;
 
  private:
   void ImportEnvironments(const Import& import, std::vector<Event>* events) const;
@@ -151,13 +164,14 @@ class State {
   static v1::Instance ToProto(const std::string& id, const Instance& instance);
   static v1::Rollout ToProto(const Environment& environment);
   // nullopt: nothing may be sent to it.
-  static std::optional<v1::Endpoint> EndpointOf(const Instance& instance);
+  std::optional<v1::Endpoint> EndpointOf(const Instance& instance) const;
+  absl::StatusOr<const Edge*> FindEdge(const std::string& org, const std::string& edge) const;
   void ApplyObserved(const v1::InstanceObserved& event);
   Instance* Find(const types::v1::EnvironmentName& environment, const std::string& instance);
   void Remove(const types::v1::EnvironmentName& environment, const std::string& instance);
 
   std::map<std::string, Host> hosts_;
-  std::set<std::string> edges_;
+  std::map<std::string, Edge> edges_;
   std::map<std::string, Environment> environments_;
   // By ORG/APP/ENV, also of environments that nothing was deployed to; never empty ones.
   std::map<std::string, EnvironmentSecrets> active_secrets_;
