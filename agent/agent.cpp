@@ -289,7 +289,7 @@ void Agent::Begin(const StartInstance& action) {
   WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)]() mutable {
     const absl::Status image = with_.driver->EnsureImage({spec.image});
     if (!image.ok()) {
-      with_.loop->Post([this, assignment, image] { Started(assignment, image); });
+      with_.loop->Post([this, assignment, image] { ImageMissing(assignment, image); });
       return;
     }
     if (assignment.has_secret_grant()) {
@@ -325,11 +325,28 @@ void Agent::SecretsMissed(const Assignment& assignment, const absl::Status& why)
                                 kRetryDelay * (1 << std::min(local.secrets_missed - 1, 10))));
 }
 
+void Agent::ImageMissing(const Assignment& assignment, const absl::Status& why) {
+  const std::string& instance = assignment.instance();
+  Local& local = local_.at(instance);
+  if (absl::IsUnavailable(why)) {
+    // The registry's trouble, not the instance's: the same attempt, again.
+    SetPhase(instance, scheduler::v1::PHASE_PULLING, std::string(why.message()));
+    local.observed.phase = InstancePhase::kCreated;
+    RetryLater(instance);
+    return;
+  }
+  local.observed.busy = false;
+  local.observed.start_failed = true;
+  local.observed.phase = InstancePhase::kGone;
+  Failed(instance, scheduler::v1::FAILURE_IMAGE, std::string(why.message()), std::nullopt, {});
+  Reconcile();
+}
+
 void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceHandle>& handle) {
   const std::string& instance = assignment.instance();
   Local& local = local_.at(instance);
   if (absl::IsUnavailable(handle.status())) {
-    // The runtime's or the registry's trouble, not the instance's: the same attempt, again.
+    // The runtime's trouble, not the instance's: the same attempt, again.
     SetPhase(instance, scheduler::v1::PHASE_STARTING, std::string(handle.status().message()));
     local.observed.phase = InstancePhase::kCreated;
     RetryLater(instance);
@@ -345,7 +362,8 @@ void Agent::Started(const Assignment& assignment, const absl::StatusOr<InstanceH
   } else {
     local.observed.start_failed = true;
     local.observed.phase = InstancePhase::kGone;
-    Failed(instance, std::string(handle.status().message()), std::nullopt, {});
+    Failed(instance, scheduler::v1::FAILURE_START, std::string(handle.status().message()),
+           std::nullopt, {});
   }
   Reconcile();
 }
@@ -544,17 +562,20 @@ void Agent::InspectExit(const std::string& instance) {
             Reconcile();
             return;
           }
-          Failed(instance, ExitReason(*status, assignment->second), status->exit_code, log_tail);
+          Failed(instance, scheduler::v1::FAILURE_EXIT, ExitReason(*status, assignment->second),
+                 status->exit_code, log_tail);
           Reconcile();
         });
       });
 }
 
-void Agent::Failed(const std::string& instance, const std::string& reason,
-                   std::optional<int> exit_code, std::vector<std::string> log_tail) {
+void Agent::Failed(const std::string& instance, scheduler::v1::Failure failure,
+                   const std::string& reason, std::optional<int> exit_code,
+                   std::vector<std::string> log_tail) {
   Local& local = local_.at(instance);
   local.probe.reset();
   local.health_unknown = false;
+  local.report.set_failure(failure);
   if (exit_code.has_value()) local.report.set_exit_code(*exit_code);
   local.report.clear_log_tail();
   for (const std::string& line : log_tail) {

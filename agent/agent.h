@@ -112,6 +112,7 @@ class Agent {
   void Begin(const StartInstance& action);
   void Begin(const StopInstance& action);
   void Begin(const DestroyInstance& action);
+  void ImageMissing(const scheduler::v1::Assignment& assignment, const absl::Status& why);
   void Started(const scheduler::v1::Assignment& assignment,
                const absl::StatusOr<InstanceHandle>& handle);
   void SecretsMissed(const scheduler::v1::Assignment& assignment, const absl::Status& why);
@@ -119,7 +120,8 @@ class Agent {
   void RetryLater(const std::string& instance, absl::Duration delay = kRetryDelay);
   void Running(const std::string& instance);
   void SetPhase(const std::string& instance, scheduler::v1::Phase phase, const std::string& why);
-  void Failed(const std::string& instance, const std::string& reason, std::optional<int> exit_code,
+  void Failed(const std::string& instance, scheduler::v1::Failure failure,
+              const std::string& reason, std::optional<int> exit_code,
               std::vector<std::string> log_tail);
   void InspectExit(const std::string& instance);
   void ScheduleCheck(const std::string& instance);

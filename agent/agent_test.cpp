@@ -331,7 +331,7 @@ TEST_CASE("a runtime that is away is no failure of the instance", "[agent]") {
   machine.driver.SetUnavailable(absl::UnavailableError("podman is not running"));
   life.Want({Run(kWeb)});
   life.Pass(absl::Seconds(10));
-  CHECK(life.PhaseOf() == scheduler::v1::PHASE_STARTING);
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_PULLING);
   CHECK(life.Reported()->reason() == "podman is not running");
   machine.driver.SetUnavailable(absl::OkStatus());
   life.Pass(2 * Agent::kRetryDelay);

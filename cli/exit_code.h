@@ -22,6 +22,9 @@ enum class ExitCode {
   kRolloutFailed = 9,
   // No room, or over a limit.
   kExhausted = 10,
+  // `berth why`: not as it should be, with something that serves or without.
+  kDegraded = 21,
+  kDown = 22,
   kInterrupted = 130,
 };
 

@@ -18,6 +18,7 @@ Command WhoAmICommand();
 std::vector<Command> ContextCommands();
 Command DeployCommand();
 Command StatusCommand();
+Command WhyCommand();
 Command LogsCommand();
 Command ScaleCommand();
 Command RollbackCommand();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -56,6 +57,17 @@ Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) 
   return table;
 }
 
+bool IsAsItShouldBe(const config::v1::Environment& environment,
+                    const GetEnvironmentStatusResponse& status) {
+  return environment.rollout() == config::v1::ROLLOUT_STATE_SUCCEEDED &&
+         status.unplaced().empty() &&
+         std::all_of(status.instances().begin(), status.instances().end(),
+                     [](const Instance& instance) {
+                       return instance.intent() == scheduler::v1::INTENT_RUN &&
+                              instance.observed().phase() == scheduler::v1::PHASE_READY;
+                     });
+}
+
 std::string StatusText(const config::v1::Environment& environment,
                        const GetEnvironmentStatusResponse& status, absl::Time now) {
   std::string text =
@@ -72,8 +84,12 @@ std::string StatusText(const config::v1::Environment& environment,
   for (const auto& [process, why] : unplaced) {
     absl::StrAppend(&text, "  waiting  ", process, ": ", Printable(why), "\n");
   }
-  if (status.instances().empty()) return absl::StrCat(text, "\nNo instance runs.\n");
-  return absl::StrCat(text, "\n", RenderTable(InstanceTable(status, now)));
+  absl::StrAppend(
+      &text, "\n",
+      status.instances().empty() ? "No instance runs.\n" : RenderTable(InstanceTable(status, now)));
+  if (IsAsItShouldBe(environment, status)) return text;
+  return absl::StrCat(text, "\nNot all is as it should be. Why: berth why --app ",
+                      environment.name().app(), " --env ", environment.name().env(), "\n");
 }
 
 absl::StatusOr<ExitCode> RunStatus(const std::string& reference, Session* session) {

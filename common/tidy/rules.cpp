@@ -64,7 +64,8 @@ bool IsPure(absl::string_view path) {
   const absl::string_view name = NameOf(path);
   const absl::string_view stem = name.substr(0, name.rfind('.'));
   return stem == "state" || (absl::StartsWith(stem, "state_") && !absl::EndsWith(stem, "_test")) ||
-         stem == "reconcile" || stem == "feasibility" || stem == "client_hello";
+         stem == "reconcile" || stem == "feasibility" || stem == "explain" ||
+         stem == "client_hello";
 }
 
 std::string WhyNotIncluded(absl::string_view path, absl::string_view included) {

@@ -7,7 +7,6 @@
 namespace berth::config {
 namespace {
 
-constexpr char kStream[] = "config";
 constexpr char kServicePrincipal[] = "service/config";
 constexpr char kManifestFileDefault[] = "berth.yaml";
 
@@ -15,7 +14,7 @@ constexpr char kManifestFileDefault[] = "berth.yaml";
 
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
                  rpc::AccessView* access)
-    : state_(kStream, LogWriter::Limits(), log, executor, clock, ids),
+    : state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids),
       dispatcher_(v1::DeployRequest::descriptor()->file()->service(0), access, executor, clock,
                   [this](CommandOrigin origin, absl::Status refusal,
                          std::function<void(absl::Status)> done) {

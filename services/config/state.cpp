@@ -48,11 +48,16 @@ bool SameRelease(const v1::Release& left, const v1::Release& right) {
 
 // Adds the release and its promotion to what a decision leads to.
 void Promote(const EnvironmentName& name, const v1::Release& release, uint64_t promotion,
-             std::vector<v1::Event>* events) {
+             const DecisionContext& context, std::vector<v1::Event>* events) {
   v1::ReleasePromoted* promoted = events->emplace_back().mutable_release_promoted();
   *promoted->mutable_environment() = name;
   promoted->set_release(release.number());
   promoted->set_promotion(promotion);
+  types::v1::RecordReference* record = promoted->mutable_record();
+  record->set_stream(State::kStream);
+  record->set_position(context.position);
+  record->set_actor(context.principal);
+  *record->mutable_time() = ToTimestamp(context.now);
 }
 
 void Create(const EnvironmentName& name, const v1::Release& release,
@@ -126,12 +131,12 @@ Decided<v1::Event, v1::DeployResponse> State::Decide(const v1::DeployRequest& re
   response.set_release(release.number());
   response.set_promotion(environment == nullptr ? 1 : environment->promotion + 1);
   Create(name, release, &decision.events);
-  Promote(name, release, response.promotion(), &decision.events);
+  Promote(name, release, response.promotion(), context, &decision.events);
   return decision;
 }
 
 Decided<v1::Event, v1::RollbackResponse> State::Decide(const v1::RollbackRequest& request,
-                                                       const DecisionContext&) const {
+                                                       const DecisionContext& context) const {
   BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
   uint64_t number = request.release();
   if (number == 0) {
@@ -154,7 +159,8 @@ Decided<v1::Event, v1::RollbackResponse> State::Decide(const v1::RollbackRequest
   decision.response.set_promotion(environment->promotion);
   if (environment->desired == number) return decision;
   decision.response.set_promotion(environment->promotion + 1);
-  Promote(environment->name, release->second, decision.response.promotion(), &decision.events);
+  Promote(environment->name, release->second, decision.response.promotion(), context,
+          &decision.events);
   return decision;
 }
 
@@ -197,7 +203,7 @@ Decided<v1::Event, v1::ScaleResponse> State::Decide(const v1::ScaleRequest& requ
   decision.response.set_release(release.number());
   decision.response.set_promotion(environment->promotion + 1);
   Create(environment->name, release, &decision.events);
-  Promote(environment->name, release, decision.response.promotion(), &decision.events);
+  Promote(environment->name, release, decision.response.promotion(), context, &decision.events);
   return decision;
 }
 
@@ -264,6 +270,7 @@ void State::Apply(const Event& event) {
       environment.rollout = v1::ROLLOUT_STATE_RUNNING;
       environment.rollout_reason.clear();
       environment.deleted = false;
+      environment.promoted = promoted.record();
       return;
     }
     case Event::kRolloutSucceeded: {
@@ -393,6 +400,7 @@ v1::Environment State::ToProto(const Environment& environment) {
   proto.set_promotion(environment.promotion);
   proto.set_rollout(environment.rollout);
   proto.set_rollout_reason(environment.rollout_reason);
+  if (environment.promoted.position() != 0) *proto.mutable_promoted() = environment.promoted;
   if (!environment.releases.empty()) {
     proto.set_newest_release(environment.releases.rbegin()->first);
   }

@@ -19,6 +19,7 @@ class State {
  public:
   using Event = v1::Event;
 
+  static constexpr char kStream[] = "config";
   static constexpr char kEnvironmentsTopic[] = "environments";
   static constexpr char kDefaultEnvironment[] = "production";
   static constexpr uint32_t kReplicasDefault = 1;
@@ -58,6 +59,7 @@ class State {
     uint64_t promotion = 0;
     v1::RolloutState rollout = v1::ROLLOUT_STATE_UNSPECIFIED;
     std::string rollout_reason;
+    types::v1::RecordReference promoted;  // By the newest command that did.
     bool deleted = false;
 
     // Deleted, and everything is taken away. Its entry stays, so that numbers are used once only.

@@ -24,6 +24,12 @@ std::map<std::string, v1::HostPresence> Liveness::SilentAt(absl::Duration now) c
   return silent;
 }
 
+std::map<std::string, absl::Duration> Liveness::SilenceAt(absl::Duration now) const {
+  std::map<std::string, absl::Duration> silence;
+  for (const auto& [host, heard] : heard_) silence[host] = now - heard;
+  return silence;
+}
+
 absl::Duration Liveness::NextChange(absl::Duration now) const {
   absl::Duration next = absl::InfiniteDuration();
   for (const auto& [host, heard] : heard_) {

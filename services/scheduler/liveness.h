@@ -9,6 +9,9 @@
 
 namespace berth::scheduler {
 
+// The shortest silence that means anything: agents and edges report every five seconds.
+inline constexpr absl::Duration kSilenceMin = absl::Seconds(6);
+
 // How long a host may be silent, by the leader's monotonic clock.
 struct LivenessPolicy {
   absl::Duration stale_after = absl::Seconds(15);
@@ -28,6 +31,9 @@ class Liveness {
 
   // What each silent host counts as, once its time has passed; hosts that were heard are not named.
   std::map<std::string, v1::HostPresence> SilentAt(absl::Duration now) const;
+
+  // How long each host has been silent, as far as this leader knows.
+  std::map<std::string, absl::Duration> SilenceAt(absl::Duration now) const;
 
   // When SilentAt may next say something else; InfiniteDuration where there is no host.
   absl::Duration NextChange(absl::Duration now) const;

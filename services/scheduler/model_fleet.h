@@ -21,6 +21,8 @@
 #include "common/ids/names.h"
 #include "common/ids/sequential_id_source.h"
 #include "common/testing/scenario.h"
+#include "services/scheduler/explain.h"
+#include "services/scheduler/liveness.h"
 #include "services/scheduler/reconcile.h"
 #include "services/scheduler/state.h"
 
@@ -253,6 +255,27 @@ class Fleet {
     }
   }
 
+  // What the service answers to Why while every edge and agent that is connected has just reported.
+  v1::WhyResponse Why(const std::string& target = "", const std::string& app = "notes") {
+    const absl::StatusOr<v1::WhyResponse> answer =
+        Explain(state(), EnvironmentOf(app), target, HeardNow(), now_);
+    REQUIRE(answer.status() == absl::OkStatus());
+    return *answer;
+  }
+  Heard HeardNow() const {
+    Heard heard;
+    heard.edges = edge_reports_;
+    heard.silence_max = LivenessPolicy().stale_after;
+    for (const auto& [name, edge] : edges_) {
+      heard.edge_silence[name] = edge.connected ? absl::ZeroDuration() : heard.silence_max;
+    }
+    for (const auto& [name, agent] : agents_) {
+      heard.host_silence[name] = absl::ZeroDuration();
+      if (agent.connected) heard.connected.insert(name);
+    }
+    return heard;
+  }
+
   // When the service would look again by itself.
   absl::Time Wake() const {
     absl::Time wake = absl::InfiniteFuture();
@@ -403,6 +426,8 @@ class Fleet {
     *wanted.environment.mutable_name() = Name(app);
     *wanted.environment.mutable_desired() = release;
     wanted.environment.set_promotion(wanted.environment.promotion() + 1);
+    wanted.environment.mutable_promoted()->set_stream("config");
+    wanted.environment.mutable_promoted()->set_actor("user/admin");
     ImportWanted(app);
   }
 

@@ -10,6 +10,7 @@
 #include "common/ids/names.h"
 #include "common/secrets/grant.h"
 #include "common/time/timestamp.h"
+#include "services/scheduler/explain.h"
 #include "services/scheduler/feasibility.h"
 #include "services/scheduler/scoring.h"
 
@@ -33,6 +34,20 @@ absl::Duration RestartDelay(int failures_in_row) {
   return std::min(kRestartDelayMax, kRestartDelayMin * (1 << std::min(failures_in_row - 1, 10)));
 }
 
+// Whether it was given the secrets that it should have now. One that was deleted takes nothing from
+// what runs.
+bool HasSecrets(const Environment& environment, const v1::Assignment& assignment) {
+  for (const std::string& name : assignment.process().secrets().names()) {
+    const auto wanted = environment.secret_versions.find(name);
+    const auto given = assignment.secret_versions().find(name);
+    if (wanted != environment.secret_versions.end() &&
+        (given == assignment.secret_versions().end() || given->second != wanted->second)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Whether an edge may have sent it a connection that is open still. One edge is enough: that others
 // have not acknowledged it says nothing.
 bool MayHaveConnections(const Instance& instance) {
@@ -47,16 +62,6 @@ bool MayRestart(const Instance& instance) {
 
 absl::Time RestartTime(const Instance& instance) {
   return instance.observed_time + RestartDelay(instance.failures_in_row);
-}
-
-// When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not
-// ready.
-std::optional<absl::Time> HealthyTime(const Instance& instance) {
-  if (!instance.ready_since.has_value() || instance.observed.phase() != v1::PHASE_READY) {
-    return std::nullopt;
-  }
-  return *instance.ready_since +
-         FromProtoDuration(instance.assignment.process().update().min_healthy());
 }
 
 // One round over one environment. Collects events; does not apply them, so each round makes only
@@ -128,8 +133,7 @@ class Round {
 
   // Whether the instance is what its process type should run; another one is replaced.
   bool IsCurrent(const Instance& instance) const {
-    const v1::Assignment& has = instance.assignment;
-    return has.content_digest() == content_ && HasSecrets(has);
+    return scheduler::IsCurrent(environment_, instance);
   }
 
   // Whether what was last seen of the instance says something of the rollout.
@@ -139,19 +143,6 @@ class Round {
     return IsCurrent(instance) && instance.observed_time >= rollout.start_time &&
            (rollout.cause != v1::ROLLOUT_CAUSE_SECRETS ||
             instance.assignment.process().has_secrets());
-  }
-
-  // A secret that was deleted takes nothing from what runs.
-  bool HasSecrets(const v1::Assignment& assignment) const {
-    for (const std::string& name : assignment.process().secrets().names()) {
-      const auto wanted = environment_.secret_versions.find(name);
-      const auto given = assignment.secret_versions().find(name);
-      if (wanted != environment_.secret_versions.end() &&
-          (given == assignment.secret_versions().end() || given->second != wanted->second)) {
-        return false;
-      }
-    }
-    return true;
   }
 
   // The active versions of the secrets that the release names.
@@ -281,7 +272,7 @@ class Round {
     if (environment_.routes_promotion == environment_.rollout.promotion &&
         !environment_.routes_refused.empty()) {
       const auto& [route, why] = *environment_.routes_refused.begin();
-      Fail(absl::StrCat("route ", route, " was refused: ", why), {});
+      Fail(absl::StrCat("route ", route, " was refused: ", why), {}, RouteRefused(environment_));
       return true;
     }
     for (const auto& [id, instance] : environment_.instances) {
@@ -290,7 +281,7 @@ class Round {
         continue;
       }
       Fail(absl::StrCat("instance ", id, " failed: ", instance.observed.reason()),
-           instance.observed);
+           instance.observed, InstanceFailed(id, instance));
       return true;
     }
     if (context_.now < environment_.rollout.deadline || IsConverged()) return false;
@@ -309,16 +300,20 @@ class Round {
       }
     }
     Fail(absl::StrCat("the deadline passed", missing),
-         seen == nullptr ? v1::InstanceReport() : *seen);
+         seen == nullptr ? v1::InstanceReport() : *seen,
+         FirstFalse(state_, environment_, context_.now));
     return true;
   }
 
-  void Fail(const std::string& reason, const v1::InstanceReport& instance) {
+  void Fail(const std::string& reason, const v1::InstanceReport& instance,
+            const v1::Predicate& cause) {
     v1::RolloutFailed* failed = events_.emplace_back().mutable_rollout_failed();
     *failed->mutable_environment() = name_;
     failed->set_promotion(environment_.rollout.promotion);
     failed->set_reason(reason);
     *failed->mutable_failed_instance() = instance;
+    *failed->mutable_cause() = cause;
+    *failed->mutable_cause()->mutable_record() = OwnRecord();
     over_ = true;
   }
 
@@ -449,7 +444,8 @@ class Round {
       // Waiting helps only where a host may still say something else, or room is being freed.
       may_change = may_change || retiring == Retiring::kLater || IsRoomBeingFreed();
       if (!may_change && environment_.rollout.phase == v1::ROLLOUT_PHASE_RUNNING) {
-        Fail(absl::StrCat("process ", type, " could not be placed: ", reason), {});
+        Fail(absl::StrCat("process ", type, " could not be placed: ", reason), {},
+             NoRoom(state_, environment_, type));
       }
       return true;
     }
@@ -459,6 +455,7 @@ class Round {
     v1::InstancePlaced* placed = events_.emplace_back().mutable_instance_placed();
     placed->set_host(host_name);
     placed->set_address_number(number);
+    *placed->mutable_record() = OwnRecord();
     v1::Assignment* assignment = placed->mutable_assignment();
     assignment->set_instance(absl::StrCat(type, "-", context_.ids->NewId()));
     *assignment->mutable_environment() = name_;
@@ -513,6 +510,15 @@ class Round {
     refused->set_reason(reason);
   }
 
+  // The record that this round's events are in.
+  types::v1::RecordReference OwnRecord() const {
+    types::v1::RecordReference record;
+    record.set_stream(State::kStream);
+    record.set_position(context_.position);
+    *record.mutable_time() = ToTimestamp(context_.now);
+    return record;
+  }
+
   bool IsRoomBeingFreed() const {
     return std::any_of(
         environment_.instances.begin(), environment_.instances.end(), [this](const auto& entry) {
@@ -552,6 +558,19 @@ class Round {
 };
 
 }  // namespace
+
+bool IsCurrent(const Environment& environment, const Instance& instance) {
+  return instance.assignment.content_digest() == ContentDigest(environment.wanted.desired()) &&
+         HasSecrets(environment, instance.assignment);
+}
+
+std::optional<absl::Time> HealthyTime(const Instance& instance) {
+  if (!instance.ready_since.has_value() || instance.observed.phase() != v1::PHASE_READY) {
+    return std::nullopt;
+  }
+  return *instance.ready_since +
+         FromProtoDuration(instance.assignment.process().update().min_healthy());
+}
 
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
                                  const SigningKey* grant_key, const DecisionContext& context) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,13 @@ inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
 // secrets is placed before it is.
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
                                  const SigningKey* grant_key, const DecisionContext& context);
+
+// Whether the instance runs what is wanted, apart from how many there are.
+bool IsCurrent(const Environment& environment, const Instance& instance);
+
+// When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not
+// ready.
+std::optional<absl::Time> HealthyTime(const Instance& instance);
 
 // When, after `reconciled`, Reconcile may have something to do although nothing happens.
 absl::Time NextWake(const Environment& environment, absl::Time reconciled);

@@ -71,6 +71,15 @@ void Relay::Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream
   stream->Begin(std::move(link));
 }
 
+std::set<std::string> Relay::Connected() {
+  std::set<std::string> connected;
+  MutexLock lock(&mutex_);
+  for (const auto& [host, link] : links_) {
+    if (!link.expired()) connected.insert(host);
+  }
+  return connected;
+}
+
 absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::OpenLogs& request,
                                          Session session) {
   std::shared_ptr<Link> link;

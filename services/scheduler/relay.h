@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,9 @@ class Relay {
 
   // Takes a host's stream; an older one of the same host is ended.
   void Connect(const std::string& host, std::shared_ptr<rpc::Stream> stream);
+
+  // Hosts whose agents keep their stream open.
+  std::set<std::string> Connected();
 
   // Begins to read an instance's output. Answers the session's id, for Close. kUnavailable: the
   // host's agent is not connected.

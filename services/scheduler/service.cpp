@@ -13,7 +13,6 @@
 namespace berth::scheduler {
 namespace {
 
-constexpr char kStream[] = "scheduler";
 constexpr char kServicePrincipal[] = "service/scheduler";
 
 CommandOrigin Internal(absl::string_view method) {
@@ -78,10 +77,10 @@ bool IsAboutMachines(const v1::Event& event) {
 }  // namespace
 
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
-                 rpc::AccessView* access)
+                 rpc::AccessView* access, LivenessPolicy liveness)
     : executor_(executor),
       clock_(clock),
-      state_(kStream, LogWriter::Limits(), log, executor, clock, ids,
+      state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids,
              {[this](const State& state, uint64_t) { Loaded(state); },
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t) {
                 Published(state, events);
@@ -91,11 +90,12 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
                          std::function<void(absl::Status)> done) {
                     state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
                   }),
-      importer_(kStream, executor, ids,
+      importer_(State::kStream, executor, ids,
                 [this](const Import& import, std::function<void(absl::Status)> done) {
                   ExecuteImport(import, std::move(done));
                 }),
-      liveness_(LivenessPolicy()) {
+      liveness_policy_(liveness),
+      liveness_(liveness) {
   AddHandlers();
 }
 
@@ -309,6 +309,17 @@ void Service::CheckLiveness() {
   ScheduleLivenessCheck();
 }
 
+Heard Service::HeardNow() {
+  const absl::Duration now = clock_->Monotonic();
+  Heard heard{edge_reports_,
+              {},
+              liveness_.SilenceAt(now),
+              relay_.Connected(),
+              liveness_policy_.stale_after};
+  for (const auto& [edge, at] : edges_heard_) heard.edge_silence[edge] = now - at;
+  return heard;
+}
+
 void Service::AddHandlers() {
   dispatcher_.Unary<v1::ReportRequest, v1::ReportResponse>(
       [this](const rpc::Call& call, const v1::ReportRequest& request, auto reply) {
@@ -376,6 +387,22 @@ void Service::AddHandlers() {
         state_.Read<v1::GetEnvironmentStatusResponse>(
             [name = request.environment()](const State& state) { return state.StatusOf(name); },
             std::move(reply));
+      });
+  dispatcher_.Unary<v1::WhyRequest, v1::WhyResponse>(
+      [this](const rpc::Call&, const v1::WhyRequest& request, auto reply) {
+        executor_->Post([this, request, reply] {
+          state_.Read<v1::WhyResponse>(
+              [request, heard = HeardNow(),
+               now = clock_->Now()](const State& state) -> absl::StatusOr<v1::WhyResponse> {
+                const auto environment = state.environments().find(ToString(request.environment()));
+                // Says what there is not.
+                if (environment == state.environments().end()) {
+                  return state.StatusOf(request.environment()).status();
+                }
+                return Explain(state, environment->second, request.target(), heard, now);
+              },
+              reply);
+        });
       });
   dispatcher_.Unary<v1::ListHostsRequest, v1::ListHostsResponse>(
       [this](const rpc::Call&, const v1::ListHostsRequest& request, auto reply) {

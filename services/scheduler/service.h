@@ -13,6 +13,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
 #include "common/rpc/importer.h"
+#include "services/scheduler/explain.h"
 #include "services/scheduler/liveness.h"
 #include "services/scheduler/relay.h"
 #include "services/scheduler/state.h"
@@ -29,7 +30,7 @@ class Service {
   static constexpr absl::Duration kReportRetryDelay = absl::Seconds(1);
 
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
-          rpc::AccessView* access);
+          rpc::AccessView* access, LivenessPolicy liveness = {});
 
   // `started` gets OK once calls can be served.
   void Start(std::function<void(absl::Status)> started);
@@ -62,6 +63,7 @@ class Service {
   void ReportRollouts(const State& state, const std::string& environment);
   void ReportRollout(config::v1::ReportRolloutRequest request);
   void CheckLiveness();
+  Heard HeardNow();
   void ScheduleLivenessCheck();
 
   Executor* const executor_;
@@ -80,6 +82,7 @@ class Service {
   std::set<std::string> reporting_;          // Environments whose rollout is being reported.
   EdgeReports edge_reports_;
   std::map<std::string, absl::Duration> edges_heard_;  // When each reported last.
+  const LivenessPolicy liveness_policy_;
   Liveness liveness_;
   absl::Duration liveness_check_at_ = absl::InfiniteDuration();
 };

@@ -322,6 +322,7 @@ void State::ApplyObserved(const v1::InstanceObserved& event) {
   const v1::Phase before = instance.observed.phase();
   instance.observed = event.observed();
   instance.observed_time = time;
+  instance.observed_position = event.position();
   if (event.observed().phase() == v1::PHASE_READY) {
     if (before != v1::PHASE_READY) {
       instance.ready_since = time;
@@ -387,6 +388,7 @@ void State::Apply(const Event& event) {
       Instance& instance = environments_[key].instances[assignment.instance()];
       instance.host = placed.host();
       instance.assignment = assignment;
+      instance.placed = placed.record();
       environments_[key].unplaced.erase(assignment.process_type());
       environment_of_[assignment.instance()] = key;
       Host& host = hosts_[placed.host()];
@@ -465,9 +467,12 @@ void State::Apply(const Event& event) {
     case Event::kRolloutFailed: {
       const v1::RolloutFailed& failed = event.rollout_failed();
       Environment& environment = environments_[ToString(failed.environment())];
-      environment.rollout.phase = v1::ROLLOUT_PHASE_FAILED;
-      environment.rollout.reason = failed.reason();
-      environment.rollout.failed_instance = failed.failed_instance();
+      Rollout& rollout = environment.rollout;
+      environment.failure = failed;
+      environment.failed_release = rollout.release;
+      rollout.phase = v1::ROLLOUT_PHASE_FAILED;
+      rollout.reason = failed.reason();
+      rollout.failed_instance = failed.failed_instance();
       environment.secret_versions = environment.secret_versions_before;
       return;
     }

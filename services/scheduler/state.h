@@ -31,8 +31,10 @@ struct Host {
 struct Instance {
   std::string host;
   v1::Assignment assignment;
+  types::v1::RecordReference placed;
   v1::InstanceReport observed;
-  absl::Time observed_time;  // When `observed` came.
+  absl::Time observed_time;  // When `observed` came, and where in the log.
+  uint64_t observed_position = 0;
   std::optional<absl::Time> ready_since;
   int failures_in_row = 0;  // Of this process on this placement.
   // Where in the log it became ready and began to drain: edges that have applied as much know it.
@@ -76,6 +78,9 @@ struct Rollout {
 struct Environment {
   config::v1::Environment wanted;
   Rollout rollout;
+  // How the newest rollout that failed did, also once the return to the old release is under way.
+  std::optional<v1::RolloutFailed> failure;
+  uint64_t failed_release = 0;
   std::map<std::string, Instance> instances;
   std::map<std::string, std::string> unplaced;  // Process types that lack something, and why.
   uint64_t routes_promotion = 0;                // The promotion that the edge-router last answered.
@@ -102,6 +107,7 @@ class State {
  public:
   using Event = v1::Event;
 
+  static constexpr char kStream[] = "scheduler";
   static constexpr char kConfigSource[] = "config";
   static constexpr char kAuthSource[] = "auth";
   static constexpr char kEdgeRouterSource[] = "edge-router";

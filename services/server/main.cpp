@@ -32,14 +32,20 @@ namespace {
 
 using Services = std::shared_ptr<rpc::Channel>;
 
-HostedService MakeConfig(ServiceFoundation* on, const KeyRing*) {
+// What a part is given beside what every service has.
+struct Given {
+  const KeyRing* key_ring;
+  scheduler::LivenessPolicy liveness;
+};
+
+HostedService MakeConfig(ServiceFoundation* on, const Given&) {
   return HostService(std::make_shared<config::Service>(on->log(), on->executor(), on->clock(),
                                                        on->ids(), on->access()));
 }
 
-HostedService MakeScheduler(ServiceFoundation* on, const KeyRing*) {
+HostedService MakeScheduler(ServiceFoundation* on, const Given& given) {
   return HostService(std::make_shared<scheduler::Service>(on->log(), on->executor(), on->clock(),
-                                                          on->ids(), on->access()),
+                                                          on->ids(), on->access(), given.liveness),
                      [on](scheduler::Service* service, const Services& services) {
                        service->Follow({.config = services,
                                         .auth = services,
@@ -49,7 +55,7 @@ HostedService MakeScheduler(ServiceFoundation* on, const KeyRing*) {
                      });
 }
 
-HostedService MakeEdgeRouter(ServiceFoundation* on, const KeyRing*) {
+HostedService MakeEdgeRouter(ServiceFoundation* on, const Given&) {
   return HostService(std::make_shared<edge_router::Service>(on->log(), on->executor(), on->clock(),
                                                             on->ids(), on->access()),
                      [](edge_router::Service* service, const Services& services) {
@@ -57,15 +63,15 @@ HostedService MakeEdgeRouter(ServiceFoundation* on, const KeyRing*) {
                      });
 }
 
-HostedService MakeSecrets(ServiceFoundation* on, const KeyRing* key_ring) {
+HostedService MakeSecrets(ServiceFoundation* on, const Given& given) {
   return HostService(std::make_shared<secrets::Service>(secrets::Dependencies{
-      on->log(), on->executor(), on->clock(), on->ids(), on->access(), key_ring}));
+      on->log(), on->executor(), on->clock(), on->ids(), on->access(), given.key_ring}));
 }
 
 // The services beside auth, in the order they are started in.
 struct Part {
   const char* name;
-  HostedService (*make)(ServiceFoundation*, const KeyRing*);
+  HostedService (*make)(ServiceFoundation*, const Given&);
 };
 constexpr Part kParts[] = {{"config", MakeConfig},
                            {"scheduler", MakeScheduler},
@@ -81,6 +87,7 @@ struct Running {
 
 struct ServerSettings {
   ServingSettings serving;
+  scheduler::LivenessPolicy liveness;
   std::string state;  // The folder everything is kept in.
 };
 
@@ -90,6 +97,12 @@ absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
   SettingsReader reader(text, path);
   reader.Required("state", &settings.state);
   ReadServingSettings(&reader, &settings.serving);
+  SettingsReader& liveness = reader.Section("liveness");
+  liveness.Optional("stale_after", &settings.liveness.stale_after, scheduler::kSilenceMin);
+  liveness.Optional("lost_after", &settings.liveness.lost_after, scheduler::kSilenceMin);
+  if (settings.liveness.lost_after <= settings.liveness.stale_after) {
+    liveness.Refuse("lost_after", "has to be longer than stale_after");
+  }
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }
@@ -165,7 +178,7 @@ absl::Status Run(const ServerSettings& settings) {
         auto foundation,
         ServiceFoundation::Make(part.name, absl::StrCat(settings.state, "/", part.name),
                                 logs.at(part.name).get()));
-    HostedService service = part.make(foundation.get(), &key_ring);
+    HostedService service = part.make(foundation.get(), {&key_ring, settings.liveness});
     parts.push_back({std::move(foundation), std::move(service), std::nullopt});
   }
   const absl::Status served = Serve(settings, auth, &parts);
