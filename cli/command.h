@@ -33,6 +33,9 @@ class Arguments {
                           const std::string& description) = 0;
   virtual void RequiredPositional(const std::string& placeholder, std::string* value,
                                   const std::string& description) = 0;
+  // Any number.
+  virtual void Positionals(const std::string& placeholder, std::vector<std::string>* values,
+                           const std::string& description) = 0;
   // One or more.
   virtual void RequiredPositionals(const std::string& placeholder, std::vector<std::string>* values,
                                    const std::string& description) = 0;

@@ -54,6 +54,10 @@ class CliArguments : public Arguments {
                           const std::string& description) override {
     app_->add_option(placeholder, *value, description)->required();
   }
+  void Positionals(const std::string& placeholder, std::vector<std::string>* values,
+                   const std::string& description) override {
+    app_->add_option(placeholder, *values, description)->expected(0, -1);
+  }
   void RequiredPositionals(const std::string& placeholder, std::vector<std::string>* values,
                            const std::string& description) override {
     app_->add_option(placeholder, *values, description)->required()->expected(1, -1);

@@ -52,6 +52,27 @@ std::optional<RolloutEnd> EndOf(const EnvironmentView& view, uint64_t promotion)
   }
 }
 
+std::optional<RestartEnd> EndOf(const EnvironmentView& view,
+                                const scheduler::v1::RestartResponse& restart) {
+  if (!view.rollout) return std::nullopt;
+  if (view.rollout->promotion() != restart.promotion()) return RestartEnd::kReplaced;
+  const auto& types = restart.process_types();
+  uint32_t ready = 0;
+  bool old_left = false;
+  for (const Instance& instance : view.instances) {
+    if (std::find(types.begin(), types.end(), instance.process_type()) == types.end()) continue;
+    if (instance.restart() < restart.restart()) {
+      old_left = true;
+      continue;
+    }
+    if (instance.given_up()) return RestartEnd::kFailed;
+    if (instance.observed().phase() == scheduler::v1::PHASE_READY) ++ready;
+  }
+  if (!view.rollout->reason().empty()) return RestartEnd::kNoRoom;
+  if (old_left || ready < restart.replicas()) return std::nullopt;
+  return RestartEnd::kDone;
+}
+
 bool IsWanted(const Instance& instance) {
   return instance.intent() != scheduler::v1::INTENT_STOP && !instance.draining();
 }

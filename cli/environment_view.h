@@ -37,6 +37,21 @@ enum class RolloutEnd {
 // How the promotion's rollout ended, or nothing while it has not.
 std::optional<RolloutEnd> EndOf(const EnvironmentView& view, uint64_t promotion);
 
+// How waiting for a restart can end.
+enum class RestartEnd {
+  kDone,
+  // A new instance failed too often to be started again.
+  kFailed,
+  // There is no room to start a new instance first.
+  kNoRoom,
+  // A newer promotion replaces the instances.
+  kReplaced,
+};
+
+// How the restart ended, or nothing while it has not.
+std::optional<RestartEnd> EndOf(const EnvironmentView& view,
+                                const scheduler::v1::RestartResponse& restart);
+
 // Whether an instance is meant to serve: not one that makes room for another.
 bool IsWanted(const scheduler::v1::Instance& instance);
 

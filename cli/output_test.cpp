@@ -55,8 +55,9 @@ TEST_CASE("messages are proto3 JSON with readable addresses", "[cli][json]") {
   CHECK(ToJson(instance).dump() ==
         R"({"id":"web-1","processType":"web","release":"3","host":"",)"
         R"("address":"fd12:3456:789a:1::100","intent":"INTENT_UNSPECIFIED",)"
-        R"("observed":{"instance":"","attempt":0,"phase":"PHASE_READY","reason":"","logTail":[]},)"
-        R"("draining":false,"ports":{"http":8080}})");
+        R"("observed":{"instance":"","attempt":0,"phase":"PHASE_READY","reason":"","logTail":[],)"
+        R"("failure":"FAILURE_UNSPECIFIED"},)"
+        R"("draining":false,"ports":{"http":8080},"restart":"0","givenUp":false})");
   scheduler::v1::Host host;
   host.set_prefix(kAddress.substr(0, 8));
   CHECK(ToJson(host)["prefix"] == "fd12:3456:789a:1::/64");

@@ -1,6 +1,5 @@
 #include "cli/rollout.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -8,132 +7,21 @@
 #include "absl/strings/str_join.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "cli/environment_watch.h"
 #include "cli/errors.h"
-#include "cli/foreground.h"
-#include "cli/progress.h"
 #include "cli/wording.h"
-#include "common/clock/system_clock.h"
 #include "common/ids/names.h"
-#include "common/ids/random_id_source.h"
-#include "common/rpc/subscription.h"
 #include "common/status/error_details.h"
 
 namespace berth::cli {
 namespace {
 
 using scheduler::v1::Instance;
-using scheduler::v1::WatchEnvironmentRequest;
-using watch::v1::WatchResponse;
-
-// How often what is drawn is drawn again, for the time that passes.
-constexpr absl::Duration kRedrawEvery = absl::Milliseconds(200);
-
-// Errors that trying again will not mend.
-bool IsPermanent(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kUnimplemented:
-      return true;
-    default:
-      return false;
-  }
+std::string TitleOf(const Promotion& promotion) {
+  return absl::StrCat(berth::ToString(promotion.environment),
+                      promotion.release == 0 ? std::string(" is taken away")
+                                             : absl::StrCat(" release ", promotion.release));
 }
-
-Progress::Style StyleFor(const Output& output) {
-  if (output.json() || output.quiet()) return Progress::Style::kNone;
-  return HasColour(stderr, output.colour_refused()) ? Progress::Style::kRedraw
-                                                    : Progress::Style::kLines;
-}
-
-// Follows an environment's watch in the foreground until the promotion's rollout has ended.
-class RolloutWatch {
- public:
-  RolloutWatch(const Promotion& promotion, std::shared_ptr<rpc::Channel> channel,
-               const Output& output)
-      : promotion_(promotion),
-        channel_(std::move(channel)),
-        start_(clock_.Monotonic()),
-        redraw_(StyleFor(output) == Progress::Style::kRedraw),
-        progress_(
-            StyleFor(output),
-            absl::StrCat(berth::ToString(promotion.environment),
-                         promotion.release == 0 ? std::string(" is taken away")
-                                                : absl::StrCat(" release ", promotion.release)),
-            stderr) {}
-
-  // kCancelled and kDeadlineExceeded as FollowRollout.
-  absl::StatusOr<RolloutEnd> Wait(absl::Duration timeout) {
-    rpc::Subscription subscription(
-        "environment",
-        [this](const std::optional<watch::v1::Revision>& resume,
-               std::function<void(const WatchResponse&)> received,
-               std::function<void(absl::Status)> ended) {
-          WatchEnvironmentRequest request;
-          *request.mutable_environment() = promotion_.environment;
-          if (resume) *request.mutable_resume() = *resume;
-          return channel_->Open<WatchResponse>(request, std::move(received), std::move(ended));
-        },
-        WatchClient(), &foreground_, &ids_,
-        [&](const WatchClient::Update& update) {
-          if (update.revision) Take(subscription.client().entries());
-        },
-        [this](const absl::Status& status) {
-          if (IsPermanent(status)) Stop(status);
-        });
-    subscription.Start();
-    if (redraw_) RedrawLater();
-    const Foreground::Outcome outcome = foreground_.Run(timeout);
-    progress_.Finish();
-    switch (outcome) {
-      case Foreground::Outcome::kInterrupted:
-        return absl::CancelledError("interrupted");
-      case Foreground::Outcome::kTimedOut:
-        return absl::DeadlineExceededError(
-            absl::StrCat("not done after ", absl::FormatDuration(timeout)));
-      case Foreground::Outcome::kStopped:
-        break;
-    }
-    if (!broken_.ok()) return broken_;
-    return *EndOf(view_, promotion_.number);
-  }
-
-  const EnvironmentView& view() const { return view_; }
-  absl::Duration elapsed() const { return clock_.Monotonic() - start_; }
-
- private:
-  void Take(const WatchClient::Entries& entries) {
-    absl::StatusOr<EnvironmentView> view = ViewOf(entries);
-    if (!view.ok()) return Stop(view.status());
-    view_ = *std::move(view);
-    progress_.Show(view_, elapsed());
-    if (EndOf(view_, promotion_.number)) foreground_.Stop();
-  }
-
-  void Stop(const absl::Status& why) {
-    broken_ = why;
-    foreground_.Stop();
-  }
-
-  void RedrawLater() {
-    foreground_.PostAfter(kRedrawEvery, [this] {
-      progress_.Show(view_, elapsed());
-      RedrawLater();
-    });
-  }
-
-  const Promotion promotion_;
-  const std::shared_ptr<rpc::Channel> channel_;
-  const SystemClock clock_;
-  const absl::Duration start_;
-  const bool redraw_;
-  RandomIdSource ids_;
-  Foreground foreground_;
-  Progress progress_;
-  EnvironmentView view_;
-  absl::Status broken_;
-};
 
 std::string HowToLook(const Promotion& promotion) {
   if (promotion.release == 0) {
@@ -220,12 +108,16 @@ absl::StatusOr<ExitCode> FollowRollout(const Promotion& promotion, const WaitOpt
     return ExitCode::kSuccess;
   }
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::Channel> channel, session->channel());
-  RolloutWatch watch(promotion, channel, output);
-  const absl::StatusOr<RolloutEnd> end = watch.Wait(options.timeout);
-  if (absl::IsCancelled(end.status()) || absl::IsDeadlineExceeded(end.status())) {
-    return WithAction(end.status(), HowToLook(promotion));
+  EnvironmentWatch watch(promotion.environment, TitleOf(promotion), channel, output);
+  std::optional<RolloutEnd> end;
+  const absl::Status waited = watch.Wait(options.timeout, [&](const EnvironmentView& view) {
+    end = EndOf(view, promotion.number);
+    return end.has_value();
+  });
+  if (absl::IsCancelled(waited) || absl::IsDeadlineExceeded(waited)) {
+    return WithAction(waited, HowToLook(promotion));
   }
-  if (!end.ok()) return end.status();
+  if (!waited.ok()) return waited;
 
   if (*end == RolloutEnd::kSucceeded) {
     Json result = answer;

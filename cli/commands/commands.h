@@ -19,6 +19,7 @@ std::vector<Command> ContextCommands();
 Command DeployCommand();
 Command StatusCommand();
 Command WhyCommand();
+Command RestartCommand();
 Command LogsCommand();
 Command ScaleCommand();
 Command RollbackCommand();

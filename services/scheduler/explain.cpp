@@ -614,9 +614,13 @@ Predicate InstanceFailed(const std::string& id, const Instance& instance) {
     absl::StrAppend(&sentence, "; it printed last: ", *observed.log_tail().rbegin());
   }
   std::string next = "see what it prints: berth logs; mend it and deploy again";
-  if (instance.failures_in_row >= kFailuresMax) {
+  if (instance.failures_in_row >= State::kFailuresMax) {
     absl::StrAppend(&sentence, "; after ", instance.failures_in_row,
                     " failures in a row it is not started again");
+    next = absl::StrCat(
+        "see what it prints: berth logs; mend it and deploy again, or try the same "
+        "again: berth restart ",
+        instance.assignment.process_type());
   }
   return Observed(False(predicate::kInstanceStarted, kInstance, id, sentence, next), instance);
 }

@@ -205,6 +205,17 @@ class Fleet {
     Want(app, release);
   }
 
+  // What a person's `berth restart` of these process types leads to.
+  absl::Status Restart(const std::vector<std::string>& process_types,
+                       const std::string& app = "notes") {
+    v1::RestartRequest request;
+    *request.mutable_environment() = Name(app);
+    for (const std::string& type : process_types) request.add_process_types(type);
+    const auto decided = state().Decide(request, Context());
+    if (decided.ok()) Given(decided->events);
+    return decided.status();
+  }
+
   // A second of the fleet's life: what is known is acted upon, agents act and report, config hears
   // how rollouts ended.
   void Step() {

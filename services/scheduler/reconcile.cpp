@@ -57,7 +57,7 @@ bool MayHaveConnections(const Instance& instance) {
 bool MayRestart(const Instance& instance) {
   return instance.observed.phase() == v1::PHASE_FAILED &&
          instance.assignment.intent() == v1::INTENT_RUN && !instance.draining &&
-         instance.failures_in_row < kFailuresMax;
+         instance.failures_in_row < State::kFailuresMax;
 }
 
 absl::Time RestartTime(const Instance& instance) {
@@ -468,6 +468,10 @@ class Round {
     *assignment->mutable_process() = process;
     assignment->set_content_digest(content_);
     if (process.has_secrets()) GrantSecrets(host_name, assignment);
+    if (const auto restart = environment_.restarts.find(type);
+        restart != environment_.restarts.end()) {
+      assignment->set_restart(restart->second);
+    }
     std::string address = host.machine.prefix();
     for (int shift = 56; shift >= 0; shift -= 8) {
       address += static_cast<char>(number >> shift & 0xff);
@@ -560,8 +564,11 @@ class Round {
 }  // namespace
 
 bool IsCurrent(const Environment& environment, const Instance& instance) {
+  const auto restart = environment.restarts.find(instance.assignment.process_type());
   return instance.assignment.content_digest() == ContentDigest(environment.wanted.desired()) &&
-         HasSecrets(environment, instance.assignment);
+         HasSecrets(environment, instance.assignment) &&
+         (restart == environment.restarts.end() ||
+          instance.assignment.restart() >= restart->second);
 }
 
 std::optional<absl::Time> HealthyTime(const Instance& instance) {
@@ -599,9 +606,8 @@ absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
     if (instance.draining && instance.assignment.intent() == v1::INTENT_RUN) {
       consider(instance.drain_deadline);
     }
-    if (const auto healthy = HealthyTime(instance); replaces && healthy.has_value()) {
-      consider(*healthy);
-    }
+    // Also beside a rollout: a restart waits for it.
+    if (const auto healthy = HealthyTime(instance)) consider(*healthy);
   }
   return wake;
 }

@@ -13,8 +13,6 @@ namespace berth::scheduler {
 // A replica that keeps failing is started anew after this long, doubled each time.
 inline constexpr absl::Duration kRestartDelayMin = absl::Seconds(1);
 inline constexpr absl::Duration kRestartDelayMax = absl::Minutes(1);
-// So many failures in a row stop a replica until a new release or a restart by a person.
-inline constexpr int kFailuresMax = 3;
 // A rollout without a deadline in its manifest.
 inline constexpr absl::Duration kRolloutDeadline = absl::Minutes(5);
 
@@ -41,7 +39,8 @@ inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
 std::vector<v1::Event> Reconcile(const State& state, const std::string& environment,
                                  const SigningKey* grant_key, const DecisionContext& context);
 
-// Whether the instance runs what is wanted, apart from how many there are.
+// Whether the instance runs what is wanted, apart from how many there are, and was placed after the
+// newest restart of its process type.
 bool IsCurrent(const Environment& environment, const Instance& instance);
 
 // When a replica counts as healthy: ready for as long as its manifest asks; nullopt: it is not

@@ -254,6 +254,83 @@ TEST_CASE("a host that is removed takes its instances with it and they are place
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("a restart replaces every instance by a new one of the same release, start-first",
+          "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(3);
+  const std::set<std::string> before = fleet.Ids();
+  REQUIRE(fleet.Restart({"web"}) == absl::OkStatus());
+  fleet.RunUntilQuiet([&] {
+    CHECK(fleet.Serving() >= 3);
+    CHECK(fleet.Running() <= 4);
+  });
+  CHECK(fleet.Serving() == 3);
+  for (const std::string& id : fleet.Ids()) {
+    CHECK_FALSE(before.contains(id));
+    CHECK(fleet.EnvironmentOf().instances.at(id).assignment.release() == 1);
+  }
+  CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_SUCCEEDED);
+  CHECK(fleet.Why().converged());
+  const std::set<std::string> after = fleet.Ids();
+  fleet.Promote(Fleet::Release(kFirst, 2));
+  fleet.RunUntilQuiet();
+  for (const std::string& id : fleet.Ids()) CHECK(after.contains(id));
+  fleet.scenario().CheckReplay();
+}
+
+TEST_CASE("a restart waits until new instances were ready for as long as the manifest asks",
+          "[scheduler][reconcile]") {
+  Fleet fleet = TwoHosts();
+  config::v1::Process process = Fleet::Process();
+  process.mutable_update()->mutable_min_healthy()->set_seconds(30);
+  fleet.Promote(Fleet::Release(kFirst, 1, process));
+  for (int i = 0; i < 3; ++i) fleet.Step();
+  fleet.Pass(absl::Seconds(30));
+  fleet.RunUntilQuiet();
+  const std::string old = *fleet.Ids().begin();
+  REQUIRE(fleet.Restart({}) == absl::OkStatus());
+  for (int i = 0; i < 3; ++i) fleet.Step();
+  CHECK(fleet.Ids().contains(old));
+  CHECK(fleet.Ids().size() == 2);
+  fleet.Pass(absl::Seconds(30));
+  fleet.RunUntilQuiet();
+  CHECK_FALSE(fleet.Ids().contains(old));
+  CHECK(fleet.Serving() == 1);
+}
+
+TEST_CASE("a restart starts what had given up", "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(1);
+  const std::string id = *fleet.Ids().begin();
+  fleet.Behave(kFirst, Behaviour::kFails);
+  fleet.Crash(id);
+  for (int i = 0; i < 20; ++i) fleet.Step();
+  REQUIRE(fleet.EnvironmentOf().instances.at(id).failures_in_row == State::kFailuresMax);
+  fleet.Behave(kFirst, Behaviour::kBecomesReady);
+  REQUIRE(fleet.Restart({"web"}) == absl::OkStatus());
+  fleet.RunUntilQuiet();
+  CHECK(fleet.Serving() == 1);
+  CHECK_FALSE(fleet.Ids().contains(id));
+}
+
+TEST_CASE("a restart whose new instance fails leaves the old ones serving",
+          "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(2);
+  fleet.Behave(kFirst, Behaviour::kFails);
+  REQUIRE(fleet.Restart({"web"}) == absl::OkStatus());
+  for (int i = 0; i < 20; ++i) {
+    fleet.Step();
+    CHECK(fleet.Serving() == 2);
+  }
+  CHECK(fleet.Why().predicates().rbegin()->id() == predicate::kInstanceStarted);
+}
+
+TEST_CASE("a restart of nothing, or during a rollout, is refused", "[scheduler][reconcile]") {
+  Fleet fleet = Deployed(1);
+  CHECK(fleet.Restart({"worker"}).code() == absl::StatusCode::kNotFound);
+  fleet.Promote(Fleet::Release(kSecond, 1));
+  fleet.Settle();
+  CHECK(fleet.Restart({"web"}).code() == absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_CASE(
     "an instance that fails after its rollout is started anew, later each time, and stops "
     "after three failures",
@@ -262,7 +339,7 @@ TEST_CASE(
   const std::string id = *fleet.Ids().begin();
   auto instance = [&]() -> const Instance& { return fleet.EnvironmentOf().instances.at(id); };
   absl::Duration delay = kRestartDelayMin;
-  for (int failure = 1; failure < kFailuresMax; ++failure) {
+  for (int failure = 1; failure < State::kFailuresMax; ++failure) {
     fleet.Crash(id);
     fleet.Step();
     REQUIRE(instance().observed.phase() == v1::PHASE_FAILED);
@@ -282,7 +359,7 @@ TEST_CASE(
     fleet.RunUntilQuiet();
     fleet.Pass(absl::Hours(24));
     CHECK(fleet.Serving() == 0);
-    CHECK(instance().assignment.attempt() == kFailuresMax);
+    CHECK(instance().assignment.attempt() == State::kFailuresMax);
     CHECK(fleet.Wake() == absl::InfiniteFuture());
   }
   SECTION("after it was ready for a while the row begins anew") {

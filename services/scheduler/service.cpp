@@ -41,6 +41,8 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
       return &event.instance_stopping().environment();
     case v1::Event::kInstanceRemoved:
       return &event.instance_removed().environment();
+    case v1::Event::kProcessesRestarted:
+      return &event.processes_restarted().environment();
     case v1::Event::kRolloutSucceeded:
       return &event.rollout_succeeded().environment();
     case v1::Event::kRolloutFailed:
@@ -386,6 +388,15 @@ void Service::AddHandlers() {
       [this](const rpc::Call&, const v1::GetEnvironmentStatusRequest& request, auto reply) {
         state_.Read<v1::GetEnvironmentStatusResponse>(
             [name = request.environment()](const State& state) { return state.StatusOf(name); },
+            std::move(reply));
+      });
+  dispatcher_.Unary<v1::RestartRequest, v1::RestartResponse>(
+      [this](const rpc::Call& call, const v1::RestartRequest& request, auto reply) {
+        state_.Execute<v1::RestartResponse>(
+            call.origin, Recorded::kAlways,
+            [request](const State& state, const DecisionContext& context) {
+              return state.Decide(request, context);
+            },
             std::move(reply));
       });
   dispatcher_.Unary<v1::WhyRequest, v1::WhyResponse>(

@@ -226,6 +226,43 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
   return decision;
 }
 
+Decided<v1::Event, v1::RestartResponse> State::Decide(const v1::RestartRequest& request,
+                                                      const DecisionContext& context) const {
+  BERTH_RETURN_IF_ERROR(StatusOf(request.environment()).status());
+  const Environment& environment = environments_.at(ToString(request.environment()));
+  const auto& replicas = environment.wanted.desired().replicas();
+  if ((environment.rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED &&
+       !environment.rollout.IsReturning()) ||
+      environment.rollout.promotion != environment.wanted.promotion()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "release ", environment.wanted.desired().number(), " of ", ToString(request.environment()),
+        " is being rolled out; wait for that, or see: berth why"));
+  }
+  Decision<Event, v1::RestartResponse> decision;
+  std::set<std::string> types(request.process_types().begin(), request.process_types().end());
+  if (types.empty()) {
+    for (const auto& [type, count] : replicas) types.insert(type);
+  }
+  v1::ProcessesRestarted* restarted = decision.events.emplace_back().mutable_processes_restarted();
+  *restarted->mutable_environment() = request.environment();
+  restarted->set_restart(context.position);
+  uint32_t wanted = 0;
+  for (const std::string& type : types) {
+    const auto known = replicas.find(type);
+    if (known == replicas.end()) {
+      return absl::NotFoundError(absl::StrCat(
+          ToString(request.environment()), " has no process type ", type, "; see: berth status"));
+    }
+    wanted += known->second;
+    restarted->add_process_types(type);
+  }
+  *decision.response.mutable_process_types() = restarted->process_types();
+  decision.response.set_restart(restarted->restart());
+  decision.response.set_replicas(wanted);
+  decision.response.set_promotion(environment.rollout.promotion);
+  return decision;
+}
+
 Decided<v1::Event, v1::ReportResponse> State::MarkFences(const EdgeReports& reports) const {
   Decision<Event, v1::ReportResponse> decision;
   // Whether every edge has applied `position`, and says of the instance what `agrees` asks for.
@@ -418,6 +455,15 @@ void State::Apply(const Event& event) {
       instance.serving = false;
       return;
     }
+    case Event::kProcessesRestarted: {
+      const v1::ProcessesRestarted& restarted = event.processes_restarted();
+      Environment& environment = environments_[ToString(restarted.environment())];
+      for (const std::string& type : restarted.process_types()) {
+        environment.restarts[type] = restarted.restart();
+      }
+      environment.unplaced.clear();
+      return;
+    }
     case Event::kInstanceDraining: {
       const v1::InstanceDraining& draining = event.instance_draining();
       Instance& instance = *Find(draining.environment(), draining.instance());
@@ -534,6 +580,9 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       return TouchInstance(event.instance_removed(), keys);
     case Event::kRolloutStarted:
       keys->insert({EnvironmentTopic(event.rollout_started().environment()), kRolloutKey});
+      return;
+    case Event::kProcessesRestarted:
+      keys->insert({EnvironmentTopic(event.processes_restarted().environment()), kRolloutKey});
       return;
     case Event::kPlacementRefused:
       keys->insert({EnvironmentTopic(event.placement_refused().environment()), kRolloutKey});
@@ -766,6 +815,8 @@ v1::Instance State::ToProto(const std::string& id, const Instance& instance) {
   shown.set_intent(instance.assignment.intent());
   *shown.mutable_observed() = instance.observed;
   shown.set_draining(instance.draining);
+  shown.set_restart(instance.assignment.restart());
+  shown.set_given_up(instance.failures_in_row >= kFailuresMax);
   for (const auto& [name, port] : instance.assignment.process().ports()) {
     (*shown.mutable_ports())[name] = port.port();
   }
@@ -782,7 +833,7 @@ v1::Rollout State::ToProto(const Environment& environment) {
   shown.set_cause(rollout.cause);
   shown.mutable_secret_versions()->insert(rollout.secret_versions.begin(),
                                           rollout.secret_versions.end());
-  if (rollout.phase == v1::ROLLOUT_PHASE_RUNNING && !environment.unplaced.empty()) {
+  if (rollout.phase != v1::ROLLOUT_PHASE_FAILED && !environment.unplaced.empty()) {
     shown.set_reason(environment.unplaced.begin()->second);
   }
   *shown.mutable_start_time() = ToTimestamp(rollout.start_time);

@@ -82,6 +82,7 @@ struct Environment {
   std::optional<v1::RolloutFailed> failure;
   uint64_t failed_release = 0;
   std::map<std::string, Instance> instances;
+  std::map<std::string, uint64_t> restarts;     // The newest of each process type that had one.
   std::map<std::string, std::string> unplaced;  // Process types that lack something, and why.
   uint64_t routes_promotion = 0;                // The promotion that the edge-router last answered.
   std::map<std::string, std::string> routes_refused;  // By that answer, and why.
@@ -113,6 +114,8 @@ class State {
   static constexpr char kEdgeRouterSource[] = "edge-router";
   static constexpr char kSecretsSource[] = "secrets";
   static constexpr char kEndpointsTopic[] = "endpoints";
+  // So many failures in a row stop a replica until a new release or a restart by a person.
+  static constexpr int kFailuresMax = 3;
   // A failure after so long of being ready is the first of a new row.
   static constexpr absl::Duration kStableAfter = absl::Minutes(1);
   // Addresses of a /64 below this number are the host's own.
@@ -130,6 +133,9 @@ class State {
   // Config has taken note of how a rollout ended.
   Decided<Event, v1::ReportResponse> MarkReported(const types::v1::EnvironmentName& environment,
                                                   uint64_t promotion) const;
+
+  Decided<Event, v1::RestartResponse> Decide(const v1::RestartRequest& request,
+                                             const DecisionContext& context) const;
 
   // The fences that the edges' reports show to be reached.
   Decided<Event, v1::ReportResponse> MarkFences(const EdgeReports& reports) const;
