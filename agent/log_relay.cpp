@@ -38,6 +38,7 @@ void LogRelay::Disconnected(const absl::Status& status) {
   ++generation_;
   for (auto& [id, session] : sessions_) session.stop.request_stop();
   sessions_.clear();
+  execs_->CloseAll();
   stream_.reset();
   loop_->PostAfter(kReconnectDelay, [this, generation = generation_] {
     if (generation == generation_) Connect();
@@ -47,7 +48,17 @@ void LogRelay::Disconnected(const absl::Status& status) {
 void LogRelay::Received(const scheduler::v1::RelayDown& message) {
   if (message.has_open_logs()) {
     OpenLog(message.session(), message.open_logs());
+  } else if (message.has_open_exec()) {
+    execs_->Open(message.session(), message.open_exec(),
+                 [stream = stream_](const scheduler::v1::RelayUp& up) {
+                   stream->Send(up.SerializeAsString());
+                 });
+  } else if (message.has_exec_input()) {
+    execs_->Input(message.session(), message.exec_input());
+  } else if (message.has_exec_credit()) {
+    execs_->Credit(message.session(), message.exec_credit());
   } else if (message.has_close()) {
+    execs_->Close(message.session());
     CloseSession(message.session());
   }
 }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "agent/exec_sessions.h"
 #include "agent/runtime/driver.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/executor/executor.h"
@@ -18,17 +19,20 @@
 namespace berth::agent {
 
 // Keeps the agent's stream to the scheduler open, and answers what comes over it: reads the logs of
-// instances. Lives on the agent's loop.
+// instances, and has commands run. Lives on the agent's loop.
 class LogRelay {
  public:
   static constexpr absl::Duration kReconnectDelay = absl::Seconds(1);
   // Logs read at the same time; further ones are refused.
   static constexpr size_t kSessionsMax = 32;
 
-  LogRelay(std::shared_ptr<rpc::Channel> channel, Driver* driver, Executor* loop,
+  // `execs` runs the commands that come over the stream.
+  LogRelay(std::shared_ptr<rpc::Channel> channel, Driver* driver, ExecSessions* execs,
+           Executor* loop,
            std::function<std::optional<InstanceHandle>(const std::string&)> handle_of)
       : channel_(std::move(channel)),
         driver_(driver),
+        execs_(execs),
         loop_(loop),
         handle_of_(std::move(handle_of)) {}
   ~LogRelay();
@@ -50,6 +54,7 @@ class LogRelay {
 
   const std::shared_ptr<rpc::Channel> channel_;
   Driver* const driver_;
+  ExecSessions* const execs_;
   Executor* const loop_;
   const std::function<std::optional<InstanceHandle>(const std::string&)> handle_of_;
   std::shared_ptr<rpc::ClientStream> stream_;

@@ -176,8 +176,9 @@ absl::Status Run(const AgentSettings& settings) {
     return secrets.Forget(instance);
   };
   Agent agent(dependencies);
-  LogRelay relay(channel, &driver, &loop,
-                 [&agent](const std::string& instance) { return agent.HandleOf(instance); });
+  const auto handle_of = [&agent](const std::string& instance) { return agent.HandleOf(instance); };
+  ExecSessions execs(member.machine().name(), &driver, &loop, &clock, handle_of);
+  LogRelay relay(channel, &driver, &execs, &loop, handle_of);
   std::unique_ptr<rpc::Subscription> desired;
   loop.Post([&] {
     agent.Start(cached);

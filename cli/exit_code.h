@@ -25,6 +25,9 @@ enum class ExitCode {
   // `berth why`: not as it should be, with something that serves or without.
   kDegraded = 21,
   kDown = 22,
+  // `berth exec`: the command did not begin, or nobody knows how it ended. Otherwise it ends as the
+  // command did, with 126 where that cannot be run and 127 where there is none of that name.
+  kExecFailed = 125,
   kInterrupted = 130,
 };
 

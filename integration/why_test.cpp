@@ -9,7 +9,9 @@
 #include <functional>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/net/unique_fd.h"
 #include "common/testing/eventually.h"
 #include "integration/harness/hello_manifest.h"
@@ -153,6 +155,42 @@ TEST_CASE("the process exits at once") {
   CHECK(Why("ends") == "instance-started instance " + FailedInstance(failed));
   CHECK_THAT(Shared().Berth({"why", "--app", "ends"}).out,
              Catch::Contains("hello: exits with 3, as it was told to"));
+  manifest.more = "";
+  Serve(manifest);
+}
+
+TEST_CASE("a process that gave up starts again by a restart") {
+  Serve({.app = "weary", .replicas = 1});
+  const std::string id = Shared().Instances("weary").front().id;
+  const std::string wanted = "instance-started instance " + id;
+  // Each time it is started anew, until it is not any more.
+  CHECK(testing::Eventually(kConvergedMax, [&id] {
+    const std::string containers =
+        MustRun({"podman", "ps", "--quiet", "--filter", "label=berth.instance=" + id});
+    for (absl::string_view container : absl::StrSplit(containers, '\n', absl::SkipEmpty())) {
+      (void)Run({"podman", "kill", std::string(container)});
+    }
+    const std::string said = Shared().Berth({"why", "--app", "weary"}).out;
+    return absl::StrContains(said, "it is not started again");
+  }));
+  CHECK(Why("weary") == wanted);
+  const Finished restarted = Shared().Berth({"restart", "web", "--app", "weary"});
+  INFO(restarted.err);
+  CHECK(restarted.exit_code == 0);
+  CHECK(EventuallyWhy("weary", "converged") == "converged");
+  CHECK(Shared().Instances("weary").front().id != id);
+}
+
+TEST_CASE("a secret is not set") {
+  Serve({.app = "secretive"});
+  HelloManifest manifest = {.app = "secretive", .version = "2"};
+  manifest.more = "secrets: {names: [api-key]}\n";
+  const Finished deployed = Shared().Berth(
+      {"deploy", "--no-wait", Shared().WriteManifest("secretive", manifest.ToYaml())});
+  INFO(deployed.err);
+  CHECK(deployed.exit_code == 0);
+  CHECK(EventuallyWhy("secretive", "secrets-exist secret api-key") ==
+        "secrets-exist secret api-key");
   manifest.more = "";
   Serve(manifest);
 }

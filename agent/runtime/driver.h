@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -155,6 +156,46 @@ struct ExecResult {
   std::string output;  // Both streams, in no order between them; cut at kExecOutputBytesMax.
 };
 
+// How large a terminal is, in characters.
+struct TerminalSize {
+  int columns = 80;
+  int rows = 24;
+};
+
+struct ExecSpec {
+  std::vector<std::string> command;
+  // It gets a terminal of this size, and all it prints is output; else pipes.
+  std::optional<TerminalSize> terminal = std::nullopt;
+  bool input = false;  // It reads what is written; else nothing.
+};
+
+// A command that runs inside an instance, and both ends of what it reads and prints. Read and Write
+// block, each on a thread of its own; the others are safe from any thread. The command is killed
+// with the object, if it runs still.
+class ExecStream {
+ public:
+  struct Piece {
+    LogLine::Source source = LogLine::Source::kOutput;
+    std::string data;
+  };
+
+  virtual ~ExecStream() = default;
+
+  // What it printed next, of at most `bytes_max`, which is more than 0; nullopt: it has ended and
+  // all is read, or it was killed.
+  virtual std::optional<Piece> Read(size_t bytes_max) = 0;
+  // Returns once all is taken; false: it reads no more, or it was killed.
+  virtual bool Write(absl::string_view data) = 0;
+  // Nothing more is written. A terminal has no end: it is sent the character for it.
+  virtual void EndInput() = 0;
+  virtual void Resize(TerminalSize size) = 0;
+  // Once Read has said that it ended: 128 + n where signal n ended it, 126 where it could not be
+  // run, 127 where there is no such program.
+  virtual int ExitCode() = 0;
+  // Ends the command; Read and Write return at once.
+  virtual void Kill() = 0;
+};
+
 // Something that keeps this host from running instances, or from running them as they should.
 struct HostProblem {
   std::string what;
@@ -245,6 +286,11 @@ class Driver {
   virtual absl::StatusOr<ExecResult> Exec(const InstanceHandle& handle,
                                           const std::vector<std::string>& command,
                                           absl::Duration timeout) = 0;
+
+  // Begins to run a command inside a running instance for a person, with the instance's own
+  // environment and user. kFailedPrecondition: the instance does not run.
+  virtual absl::StatusOr<std::unique_ptr<ExecStream>> OpenExec(const InstanceHandle& handle,
+                                                               const ExecSpec& spec) = 0;
 
   virtual absl::StatusOr<std::vector<LocalImage>> LocalImages() = 0;
 

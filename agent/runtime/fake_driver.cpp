@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "agent/runtime/attached_program.h"
 #include "common/sync/mutex.h"
 
 namespace berth {
@@ -228,6 +229,20 @@ absl::StatusOr<ExecResult> FakeDriver::Exec(const InstanceHandle& handle,
   }
   if (!exec) return ExecResult{};
   return exec(command);
+}
+
+absl::StatusOr<std::unique_ptr<ExecStream>> FakeDriver::OpenExec(const InstanceHandle& handle,
+                                                                 const ExecSpec& spec) {
+  {
+    MutexLock lock(&mutex_);
+    if (!unavailable_.ok()) return unavailable_;
+    const Instance* instance = FindLocked(handle);
+    if (instance == nullptr || !IsRunning(instance->status)) {
+      return absl::FailedPreconditionError("the instance does not run");
+    }
+  }
+  // Its instances are nowhere: what runs inside of them runs on this host.
+  return AttachedProgram::Start(spec.command, spec, nullptr);
 }
 
 absl::StatusOr<std::vector<LocalImage>> FakeDriver::LocalImages() {

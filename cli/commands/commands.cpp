@@ -6,10 +6,10 @@ namespace berth::cli {
 
 std::vector<Command> AllCommands() {
   std::vector<Command> commands = {
-      UpCommand(),       DownCommand(),        DeployCommand(),  StatusCommand(),
-      WhyCommand(),      LogsCommand(),        ScaleCommand(),   RestartCommand(),
-      RollbackCommand(), ReleaseListCommand(), AppListCommand(), HostListCommand(),
-      LoginCommand(),    WhoAmICommand(),
+      UpCommand(),       DownCommand(),     DeployCommand(),      StatusCommand(),
+      WhyCommand(),      ExecCommand(),     LogsCommand(),        ScaleCommand(),
+      RestartCommand(),  RollbackCommand(), ReleaseListCommand(), AppListCommand(),
+      HostListCommand(), LoginCommand(),    WhoAmICommand(),
   };
   for (Command& command : EnvCommands()) commands.push_back(std::move(command));
   for (Command& command : SecretCommands()) commands.push_back(std::move(command));

@@ -19,6 +19,7 @@ std::vector<Command> ContextCommands();
 Command DeployCommand();
 Command StatusCommand();
 Command WhyCommand();
+Command ExecCommand();
 Command RestartCommand();
 Command LogsCommand();
 Command ScaleCommand();

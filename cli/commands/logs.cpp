@@ -14,6 +14,9 @@ namespace {
 using scheduler::v1::LogsRequest;
 using scheduler::v1::LogsResponse;
 
+// How long after an interruption what is followed is looked for again.
+constexpr absl::Duration kReopenDelay = absl::Seconds(1);
+
 struct LogsOptions {
   bool follow = false;
   uint32_t tail = 100;
@@ -39,6 +42,28 @@ absl::StatusOr<bool> SeveralInstances(const LogsRequest& request, Session* sessi
   return count > 1 || request.follow();
 }
 
+// Prints what comes until the stream has ended, as `ended` says then, or Ctrl-C.
+Foreground::Outcome Read(const LogsRequest& request, rpc::Channel* channel, LogPrinter* printer,
+                         absl::Status* ended) {
+  Foreground foreground;
+  // Lines are written where they arrive, so that a reader who is slow slows the server down instead
+  // of filling this process's memory.
+  const std::unique_ptr<rpc::ClientStream> stream = channel->Open<LogsResponse>(
+      request,
+      [printer](const LogsResponse& line) {
+        const std::string text = printer->Render(line);
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fflush(stdout);
+      },
+      [&foreground, ended](absl::Status status) {
+        foreground.Post([&foreground, ended, status] {
+          *ended = status;
+          foreground.Stop();
+        });
+      });
+  return foreground.Run(absl::InfiniteDuration());
+}
+
 absl::StatusOr<ExitCode> RunLogs(const LogsOptions& options, Session* session) {
   LogsRequest request;
   BERTH_ASSIGN_OR_RETURN(*request.mutable_environment(), session->Environment());
@@ -54,28 +79,21 @@ absl::StatusOr<ExitCode> RunLogs(const LogsOptions& options, Session* session) {
                      : several     ? LogPrinter::Style::kPrefixed
                                    : LogPrinter::Style::kPlain,
                      HasColour(stdout, output.colour_refused()));
-  Foreground foreground;
-  absl::Status ended;
-  // Lines are written where they arrive, so that a reader who is slow slows the server down instead
-  // of filling this process's memory.
-  const std::unique_ptr<rpc::ClientStream> stream = channel->Open<LogsResponse>(
-      request,
-      [&](const LogsResponse& line) {
-        const std::string text = printer.Render(line);
-        std::fwrite(text.data(), 1, text.size(), stdout);
-        std::fflush(stdout);
-      },
-      [&](absl::Status status) {
-        foreground.Post([&, status] {
-          ended = status;
-          foreground.Stop();
-        });
-      });
-  if (foreground.Run(absl::InfiniteDuration()) == Foreground::Outcome::kInterrupted) {
-    return ExitCode::kInterrupted;
+  while (true) {
+    absl::Status ended;
+    if (Read(request, channel.get(), &printer, &ended) == Foreground::Outcome::kInterrupted) {
+      return ExitCode::kInterrupted;
+    }
+    if (ended.ok()) return ExitCode::kSuccess;
+    // A server or an agent that restarts is no reason to end what is followed.
+    if (!request.follow() || !absl::IsUnavailable(ended)) return ended;
+    if (request.tail() > 0) {
+      output.Say(
+          absl::StrCat("the output is interrupted, and lines may be missing: ", ended.message()));
+    }
+    request.set_tail(0);
+    if (!Session::Pause(kReopenDelay).ok()) return ExitCode::kInterrupted;
   }
-  if (!ended.ok()) return ended;
-  return ExitCode::kSuccess;
 }
 
 }  // namespace

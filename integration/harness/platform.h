@@ -81,6 +81,7 @@ class Platform {
 
   // The path of a binary, such as `berth`.
   std::string Binary(const std::string& name) const { return bin_ + "/" + name; }
+
   // The platform's folder, and the machine it is on.
   std::string folder() const { return folder_.File("berth"); }
   const OwnMachine& machine() const { return machine_; }

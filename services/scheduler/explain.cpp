@@ -21,6 +21,7 @@ constexpr char kEnvironment[] = "environment";
 constexpr char kRelease[] = "release";
 constexpr char kProcess[] = "process";
 constexpr char kInstance[] = "instance";
+constexpr char kSecret[] = "secret";
 constexpr char kImage[] = "image";
 constexpr char kHost[] = "host";
 constexpr char kRoute[] = "route";
@@ -96,6 +97,9 @@ class Look {
         target_(target),
         heard_(heard),
         now_(now) {
+    for (const auto& [name, edge] : state.edges()) {
+      if (!edge.excluded) edges_.insert(name);
+    }
     for (const auto& entry : environment.instances) {
       const Instance& instance = entry.second;
       if (!IsInScope(entry.first, instance) || IsOnLostHost(instance)) continue;
@@ -131,6 +135,7 @@ class Look {
     step(kRelease, number, predicate::kReleasePromoted,
          PromotedText(environment_, release_.number()), &Look::ReleasePromoted);
     if (chain.back().holds()) *chain.back().mutable_record() = environment_.wanted.promoted();
+    all(predicate::kSecretsExist, "every secret that it names is set", &Look::SecretsExist);
     if (routed) all(predicate::kRoutesAccepted, "its routes are its own", &Look::RoutesAccepted);
     all(predicate::kHostPresent, "no host that it needs is lost", &Look::HostPresent);
     all(predicate::kAgentReports, "the agents of its hosts report", &Look::AgentReports);
@@ -141,7 +146,7 @@ class Look {
     all(predicate::kProbePasses, "every ready check passes", &Look::ProbePasses);
     all(predicate::kReadyLongEnough, "every instance has been ready for long enough",
         &Look::ReadyLongEnough);
-    if (routed && !state_.edges().empty()) {
+    if (routed && !edges_.empty()) {
       if (heard_ != nullptr) {
         all(predicate::kEdgeReports, "every edge reports", &Look::EdgeReports);
         all(predicate::kEdgeListens, "every edge listens on the routes' ports", &Look::EdgeListens);
@@ -249,6 +254,20 @@ class Look {
     if (release_.number() != 0 || environment_.wanted.deleted()) return std::nullopt;
     return False(predicate::kReleasePromoted, kEnvironment, ToString(environment_.wanted.name()),
                  "no release is to run", "deploy one: berth deploy");
+  }
+
+  std::optional<Predicate> SecretsExist() const {
+    const SecretVersions& active = state_.ActiveSecrets(ToString(environment_.wanted.name()));
+    for (const std::string& type : Lacking()) {
+      for (const std::string& name : release_.manifest().processes().at(type).secrets().names()) {
+        if (active.contains(name)) continue;
+        return False(predicate::kSecretsExist, kSecret, name,
+                     absl::StrCat("process ", type, " names secret ", name,
+                                  ", which is not set in ", ToString(environment_.wanted.name())),
+                     absl::StrCat("set it: berth secret set ", name));
+      }
+    }
+    return std::nullopt;
   }
 
   std::optional<Predicate> RoutesAccepted() const {
@@ -409,7 +428,7 @@ class Look {
   }
 
   std::optional<Predicate> EdgeReports() const {
-    for (const std::string& edge : state_.edges()) {
+    for (const std::string& edge : edges_) {
       const auto silence = heard_->edge_silence.find(edge);
       const bool heard = silence != heard_->edge_silence.end() && heard_->edges.contains(edge);
       if (heard && silence->second < heard_->silence_max) continue;
@@ -427,7 +446,7 @@ class Look {
       const uint32_t port = route.has_tls() ? route.tls().port() : route.tcp().port();
       for (const auto& [edge, report] : heard_->edges) {
         const auto problem = report.listener_problems().find(port);
-        if (problem == report.listener_problems().end() || !state_.edges().contains(edge)) continue;
+        if (problem == report.listener_problems().end() || !edges_.contains(edge)) continue;
         return False(predicate::kEdgeListens, kEdgePort, absl::StrCat(edge, ":", port),
                      absl::StrCat("edge ", edge, " cannot listen on port ", port, " for route ",
                                   name, ": ", problem->second),
@@ -456,7 +475,7 @@ class Look {
                             "see that every edge runs and reaches the instance's address"),
                       instance);
     }
-    for (const std::string& edge : state_.edges()) {
+    for (const std::string& edge : edges_) {
       if (heard_->edges.at(edge).applied().position() >= instance.ready_position) continue;
       return Observed(
           False(predicate::kEdgeApplied, kEdge, edge,
@@ -473,7 +492,7 @@ class Look {
   std::optional<Predicate> EndpointReachedFor(const Entry& entry) const {
     const auto& [id, instance] = entry;
     if (!IsServed(instance)) return std::nullopt;
-    for (const std::string& edge : state_.edges()) {
+    for (const std::string& edge : edges_) {
       const auto& missed = heard_->edges.at(edge).not_reached();
       if (std::find(missed.begin(), missed.end(), id) == missed.end()) continue;
       return False(predicate::kEndpointReached, kInstance, id,
@@ -518,6 +537,7 @@ class Look {
   const std::string& target_;
   const Heard* const heard_;
   const absl::Time now_;
+  std::set<std::string> edges_;  // That rollouts wait for.
   std::vector<const Entry*> current_;  // What is to stay, on hosts that are not lost.
   std::vector<const Entry*> leaving_;
 };
@@ -646,8 +666,10 @@ absl::StatusOr<v1::WhyResponse> Explain(const State& state, const Environment& e
   }
   const Look look(state, environment, target, &heard, now);
   std::vector<Predicate> chain = look.Chain();
-  if (failed && (environment.rollout.phase == v1::ROLLOUT_PHASE_FAILED || chain.back().holds() ||
-                 wanted.desired().number() == 0 || IsProgress(chain.back()))) {
+  const bool waits_for_config =
+      environment.rollout.phase == v1::ROLLOUT_PHASE_FAILED && !environment.rollout.IsReturning();
+  if (failed && (waits_for_config || chain.back().holds() || wanted.desired().number() == 0 ||
+                 IsProgress(chain.back()))) {
     chain = FailedChain(environment);
   }
   v1::WhyResponse response;

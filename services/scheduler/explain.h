@@ -16,6 +16,7 @@ namespace berth::scheduler {
 namespace predicate {
 inline constexpr char kEnvironmentKnown[] = "environment-known";
 inline constexpr char kReleasePromoted[] = "release-promoted";
+inline constexpr char kSecretsExist[] = "secrets-exist";
 inline constexpr char kRoutesAccepted[] = "routes-accepted";
 inline constexpr char kHostPresent[] = "host-present";    // None that is needed is lost.
 inline constexpr char kAgentReports[] = "agent-reports";  // None that is needed is silent.

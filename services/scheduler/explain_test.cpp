@@ -148,6 +148,25 @@ TEST_CASE("an image that cannot be fetched is not taken for an instance that fai
   }
 }
 
+TEST_CASE("a secret that is not set is told of by its name", "[scheduler][explain]") {
+  Serving serving;
+  config::v1::Release release = Fleet::Release(kSecond, 2);
+  (*release.mutable_manifest()->mutable_processes())["web"].mutable_secrets()->add_names("api-key");
+  serving.fleet.Promote(release);
+  serving.fleet.RunUntilQuiet();
+  CheckAnswer(serving.fleet.Why(), predicate::kSecretsExist, "secret", "api-key", "is not set");
+  SECTION("also once the deadline has failed the rollout") {
+    serving.fleet.Pass(kRolloutDeadline);
+    serving.fleet.RunUntilQuiet();
+    CheckAnswer(serving.fleet.Why(), predicate::kSecretsExist, "secret", "api-key",
+                "release 2 failed");
+  }
+  SECTION("until it is set") {
+    serving.fleet.SetSecrets({{"api-key", 1}});
+    serving.CheckConverges();
+  }
+}
+
 TEST_CASE("a host that is lost is told of while no other takes what it had",
           "[scheduler][explain]") {
   Serving serving;

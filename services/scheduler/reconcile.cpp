@@ -594,7 +594,6 @@ absl::Time NextWake(const Environment& environment, absl::Time reconciled) {
   };
   const Rollout& rollout = environment.rollout;
   const bool running = rollout.phase == v1::ROLLOUT_PHASE_RUNNING;
-  const bool replaces = running || rollout.IsReturning();
   if (running) {
     consider(rollout.deadline);
     if (!environment.unplaced.empty() && environment.wanted.desired().image_is_local()) {

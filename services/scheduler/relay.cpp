@@ -82,24 +82,54 @@ std::set<std::string> Relay::Connected() {
 
 absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::OpenLogs& request,
                                          Session session) {
-  std::shared_ptr<Link> link;
   v1::RelayDown message;
+  *message.mutable_open_logs() = request;
+  return Open(host, std::move(message),
+              absl::StrCat("the output of ", request.instance(), " cannot be read"),
+              std::move(session));
+}
+
+absl::StatusOr<uint64_t> Relay::OpenExec(const std::string& host, const v1::OpenExec& request,
+                                         Session session) {
+  v1::RelayDown message;
+  *message.mutable_open_exec() = request;
+  return Open(host, std::move(message),
+              absl::StrCat("nothing can be run in ", request.grant().instance()),
+              std::move(session));
+}
+
+absl::StatusOr<uint64_t> Relay::Open(const std::string& host, v1::RelayDown message,
+                                     absl::string_view what, Session session) {
+  std::shared_ptr<Link> link;
   {
     MutexLock lock(&mutex_);
     if (const auto found = links_.find(host); found != links_.end()) link = found->second.lock();
     if (link == nullptr) {
-      return WithReason(absl::UnavailableError(absl::StrCat(
-                            "the agent of host ", host, " is not connected, so the output of ",
-                            request.instance(), " cannot be read; see: berth host list")),
-                        reason::kHostUnreachable);
+      return WithReason(
+          absl::UnavailableError(absl::StrCat("the agent of host ", host, " is not connected, so ",
+                                              what, "; see: berth host list")),
+          reason::kHostUnreachable);
     }
     message.set_session(++sessions_opened_);
     sessions_[message.session()] = {host, link->number(),
                                     std::make_shared<Session>(std::move(session))};
   }
-  *message.mutable_open_logs() = request;
   link->Send(message);
   return message.session();
+}
+
+void Relay::Send(uint64_t session, v1::RelayDown message) {
+  std::shared_ptr<Link> link;
+  {
+    MutexLock lock(&mutex_);
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return;
+    const auto at = links_.find(found->second.host);
+    if (at != links_.end()) link = at->second.lock();
+    if (link == nullptr || link->number() != found->second.link) return;
+  }
+  message.set_session(session);
+  link->Send(message);
 }
 
 void Relay::Close(uint64_t session) {
@@ -136,6 +166,8 @@ void Relay::Receive(const std::string& host, const v1::RelayUp& message) {
     session->ended(message.ended().error().empty()
                        ? absl::OkStatus()
                        : absl::UnavailableError(message.ended().error()));
+  } else if (session->exec) {
+    session->exec(message);
   }
 }
 

@@ -25,6 +25,8 @@ class Relay {
   struct Session {
     std::function<void(const v1::LogsResponse&)> line;
     std::function<void(absl::Status)> ended;
+    // Commands only: what is neither.
+    std::function<void(const v1::RelayUp&)> exec = nullptr;
   };
 
   // What may wait for a reader; one who falls behind by more is cut off.
@@ -41,16 +43,25 @@ class Relay {
   absl::StatusOr<uint64_t> OpenLogs(const std::string& host, const v1::OpenLogs& request,
                                     Session session);
 
+  // Begins to run a command; as OpenLogs.
+  absl::StatusOr<uint64_t> OpenExec(const std::string& host, const v1::OpenExec& request,
+                                    Session session);
+
+  // Sends more on a session. Unknown ids are ignored.
+  void Send(uint64_t session, v1::RelayDown message);
+
   // Ends a session without calling it any more. Unknown ids are ignored.
   void Close(uint64_t session);
 
  private:
   class Link;
 
+  absl::StatusOr<uint64_t> Open(const std::string& host, v1::RelayDown message,
+                                absl::string_view what, Session session);
   void Receive(const std::string& host, const v1::RelayUp& message);
   void Disconnected(const std::string& host, uint64_t link);
 
-  struct Open {
+  struct OpenSession {
     std::string host;
     uint64_t link;  // The stream that it was opened on.
     std::shared_ptr<Session> session;
@@ -59,7 +70,7 @@ class Relay {
   Mutex mutex_;
   std::map<std::string, std::weak_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
   uint64_t links_opened_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::map<uint64_t, Open> sessions_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, OpenSession> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t sessions_opened_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

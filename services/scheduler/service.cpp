@@ -53,6 +53,7 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
       return &event.route_states_imported().environment();
     case v1::Event::kActiveSecretsImported:
       return &event.active_secrets_imported().environment();
+    case v1::Event::kExecGranted:
     case v1::Event::kPlacementRefused:
     case v1::Event::kRolloutReported:
     case v1::Event::kEdgeImported:
@@ -92,6 +93,7 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
                          std::function<void(absl::Status)> done) {
                     state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
                   }),
+      execs_(&relay_, ids),
       importer_(State::kStream, executor, ids,
                 [this](const Import& import, std::function<void(absl::Status)> done) {
                   ExecuteImport(import, std::move(done));
@@ -398,6 +400,25 @@ void Service::AddHandlers() {
               return state.Decide(request, context);
             },
             std::move(reply));
+      });
+  dispatcher_.Streaming<v1::ExecRequest, v1::ExecResponse>(
+      [this](const rpc::Call& call, const v1::ExecRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        CommandOrigin origin = call.origin;
+        origin.request_id.clear();  // Each call runs the command, and each is recorded.
+        state_.Execute<v1::ExecGrant>(
+            std::move(origin), Recorded::kAlways,
+            [request](const State& state, const DecisionContext& context) {
+              return state.Decide(request, context);
+            },
+            [this, request, stream](absl::StatusOr<v1::ExecGrant> grant) {
+              if (!grant.ok()) return stream->End(grant.status());
+              execs_.Begin(*grant, request, stream);
+            });
+      });
+  dispatcher_.Unary<v1::ExecInputRequest, v1::ExecInputResponse>(
+      [this](const rpc::Call& call, const v1::ExecInputRequest& request, auto reply) {
+        execs_.Input(call.origin.principal, request, reply);
       });
   dispatcher_.Unary<v1::WhyRequest, v1::WhyResponse>(
       [this](const rpc::Call&, const v1::WhyRequest& request, auto reply) {

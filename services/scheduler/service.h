@@ -13,6 +13,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
 #include "common/rpc/importer.h"
+#include "services/scheduler/execs.h"
 #include "services/scheduler/explain.h"
 #include "services/scheduler/liveness.h"
 #include "services/scheduler/relay.h"
@@ -71,6 +72,7 @@ class Service {
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
   Relay relay_;
+  Execs execs_;
 
   // On the executor only.
   std::shared_ptr<rpc::Channel> config_;

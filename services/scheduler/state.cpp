@@ -263,6 +263,49 @@ Decided<v1::Event, v1::RestartResponse> State::Decide(const v1::RestartRequest& 
   return decision;
 }
 
+Decided<v1::Event, v1::ExecGrant> State::Decide(const v1::ExecRequest& request,
+                                                const DecisionContext& context) const {
+  BERTH_RETURN_IF_ERROR(StatusOf(request.environment()).status());
+  size_t bytes = 0;
+  for (const std::string& argument : request.command()) bytes += argument.size() + 1;
+  if (request.command().empty() || request.command(0).empty() || bytes > kExecCommandBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a command is a program with its arguments, of ",
+                                                   kExecCommandBytesMax, " bytes at most"));
+  }
+  const Environment& environment = environments_.at(ToString(request.environment()));
+  const Instance* chosen = nullptr;
+  bool known = false;
+  for (const auto& [id, instance] : environment.instances) {
+    if (request.target() != id && request.target() != instance.assignment.process_type()) continue;
+    known = true;
+    const v1::Phase phase = instance.observed.phase();
+    if (phase == v1::PHASE_READY) {
+      chosen = &instance;
+      break;
+    }
+    if (phase == v1::PHASE_STARTING || phase == v1::PHASE_UNREADY) chosen = &instance;
+  }
+  if (!known) {
+    return absl::NotFoundError(absl::StrCat(ToString(request.environment()),
+                                            " has no instance and no instance of a process type ",
+                                            request.target(), "; see: berth status"));
+  }
+  if (chosen == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(request.target(), " does not run now; see: berth why ", request.target()));
+  }
+  Decision<Event, v1::ExecGrant> decision;
+  v1::ExecGrant& grant = decision.response;
+  grant.set_host(chosen->host);
+  grant.set_instance(chosen->assignment.instance());
+  *grant.mutable_environment() = request.environment();
+  grant.set_principal(context.principal);
+  *grant.mutable_command() = request.command();
+  *grant.mutable_expire_time() = ToTimestamp(context.now + kExecGrantLifetime);
+  *decision.events.emplace_back().mutable_exec_granted()->mutable_grant() = grant;
+  return decision;
+}
+
 Decided<v1::Event, v1::ReportResponse> State::MarkFences(const EdgeReports& reports) const {
   Decision<Event, v1::ReportResponse> decision;
   // Whether every edge has applied `position`, and says of the instance what `agrees` asks for.
@@ -464,6 +507,8 @@ void State::Apply(const Event& event) {
       environment.unplaced.clear();
       return;
     }
+    case Event::kExecGranted:
+      return;  // For the record.
     case Event::kInstanceDraining: {
       const v1::InstanceDraining& draining = event.instance_draining();
       Instance& instance = *Find(draining.environment(), draining.instance());
@@ -603,6 +648,7 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
         keys->insert({kEndpointsTopic, id});
       }
       return;
+    case Event::kExecGranted:
     case Event::kSourceAdvanced:
     case Event::kHostRemoved:
     case Event::kHostFactsChanged:

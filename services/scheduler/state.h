@@ -118,6 +118,9 @@ class State {
   static constexpr int kFailuresMax = 3;
   // A failure after so long of being ready is the first of a new row.
   static constexpr absl::Duration kStableAfter = absl::Minutes(1);
+  // How long a command may take from the word of the scheduler to its begin.
+  static constexpr absl::Duration kExecGrantLifetime = absl::Minutes(1);
+  static constexpr size_t kExecCommandBytesMax = size_t{64} << 10;
   // Addresses of a /64 below this number are the host's own.
   static constexpr uint64_t kFirstAddress = 0x100;
 
@@ -137,6 +140,10 @@ class State {
   Decided<Event, v1::RestartResponse> Decide(const v1::RestartRequest& request,
                                              const DecisionContext& context) const;
 
+  // The grant, for the instance that the target stands for.
+  Decided<Event, v1::ExecGrant> Decide(const v1::ExecRequest& request,
+                                       const DecisionContext& context) const;
+
   // The fences that the edges' reports show to be reached.
   Decided<Event, v1::ReportResponse> MarkFences(const EdgeReports& reports) const;
 
@@ -153,6 +160,7 @@ class State {
   const std::map<std::string, Host>& hosts() const { return hosts_; }
   // Whether there is an edge whose acknowledgement is waited for.
   bool WaitsForEdges() const;
+  const std::map<std::string, Edge>& edges() const { return edges_; }
   // By ORG/APP/ENV.
   const std::map<std::string, Environment>& environments() const { return environments_; }
   // Of an environment, by its key. What is not set is missing.

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/runtime/attached_program.h"
 #include "agent/runtime/podman/container_json.h"
 #include "agent/runtime/podman/host_facts.h"
 #include "agent/runtime/podman/json_fields.h"
@@ -305,6 +306,23 @@ absl::StatusOr<ExecResult> PodmanDriver::Exec(const InstanceHandle& handle,
       RunProgram(arguments, {.timeout = timeout, .output_bytes_max = kExecOutputBytesMax},
                  [&] { KillProcessIn(pid_file.path()); }));
   return ExecResult{result.exit_code, std::move(result.output)};
+}
+
+absl::StatusOr<std::unique_ptr<ExecStream>> PodmanDriver::OpenExec(const InstanceHandle& handle,
+                                                                   const ExecSpec& spec) {
+  BERTH_ASSIGN_OR_RETURN(const InstanceStatus status, Inspect(handle));
+  if (status.phase != InstancePhase::kRunning) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the instance is ", PhaseName(status.phase), ", not running"));
+  }
+  BERTH_ASSIGN_OR_RETURN(std::vector<std::string> arguments, RuntimeCommand());
+  const auto pid_file = std::make_shared<TemporaryFile>();
+  arguments.insert(arguments.end(), {"exec", "--pid-file", pid_file->path()});
+  // The runtime passes its own terminal's size and input on to the one inside.
+  if (spec.terminal.has_value()) arguments.push_back("--tty");
+  arguments.push_back(handle.value);
+  arguments.insert(arguments.end(), spec.command.begin(), spec.command.end());
+  return AttachedProgram::Start(arguments, spec, [pid_file] { KillProcessIn(pid_file->path()); });
 }
 
 absl::StatusOr<std::vector<std::string>> PodmanDriver::RuntimeCommand() {

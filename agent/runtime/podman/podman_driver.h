@@ -34,6 +34,8 @@ class PodmanDriver : public Driver {
                                                    int lines_max) override;
   absl::Status FollowLog(const InstanceHandle& handle, const LogQuery& query, std::stop_token stop,
                          const std::function<bool(const LogLine&)>& on_line) override;
+  absl::StatusOr<std::unique_ptr<ExecStream>> OpenExec(const InstanceHandle& handle,
+                                                       const ExecSpec& spec) override;
   absl::StatusOr<ExecResult> Exec(const InstanceHandle& handle,
                                   const std::vector<std::string>& command,
                                   absl::Duration timeout) override;

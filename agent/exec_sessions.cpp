@@ -1,0 +1,204 @@
+#include "agent/exec_sessions.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/executor/thread_executor.h"
+#include "common/log/log.h"
+#include "common/sync/mutex.h"
+#include "common/text/utf8.h"
+#include "common/time/timestamp.h"
+
+namespace berth::agent {
+namespace {
+
+using scheduler::v1::RelayUp;
+
+TerminalSize SizeOf(const scheduler::v1::TerminalSize& size) {
+  return {static_cast<int>(size.columns()), static_cast<int>(size.rows())};
+}
+
+void SendEnded(const ExecSessions::Send& send, uint64_t session, absl::string_view error) {
+  RelayUp message;
+  message.set_session(session);
+  message.mutable_ended()->set_error(ToUtf8(std::string(error)));
+  send(message);
+}
+
+}  // namespace
+
+// One command. Begun and read on one thread, written to on another: both block.
+class ExecSessions::Session {
+ public:
+  Session(uint64_t id, Send send) : id_(id), send_(std::move(send)) {}
+
+  // Whoever waits is woken before the threads are joined.
+  ~Session() {
+    std::shared_ptr<ExecStream> stream;
+    {
+      MutexLock lock(&mutex_);
+      closed_ = true;
+      stream = stream_;
+    }
+    if (stream != nullptr) stream->Kill();
+  }
+
+  void Begin(Driver* driver, const InstanceHandle& handle, const ExecSpec& spec,
+             std::function<void()> done) {
+    reader_.Post([this, driver, handle, spec, done = std::move(done)] {
+      absl::StatusOr<std::unique_ptr<ExecStream>> opened = driver->OpenExec(handle, spec);
+      if (!opened.ok()) {
+        SendEnded(send_, id_, opened.status().message());
+        return done();
+      }
+      const std::shared_ptr<ExecStream> stream = *std::move(opened);
+      {
+        MutexLock lock(&mutex_);
+        stream_ = stream;
+        if (closed_) return;
+      }
+      ReadAll(stream.get());
+      done();
+    });
+  }
+
+  void Input(const scheduler::v1::ExecInput& input) {
+    writer_.Post([this, input] {
+      // Begun before anything was sent that this answers, but perhaps not yet.
+      const std::shared_ptr<ExecStream> stream = AwaitStream();
+      if (stream != nullptr) {
+        if (input.has_resize()) stream->Resize(SizeOf(input.resize()));
+        if (!input.data().empty()) (void)stream->Write(input.data());
+        if (input.end()) stream->EndInput();
+      }
+      RelayUp taken;
+      taken.set_session(id_);
+      taken.mutable_exec_input_taken();
+      send_(taken);
+    });
+  }
+
+  void Credit(uint32_t bytes) {
+    MutexLock lock(&mutex_);
+    credit_ = std::min(credit_ + bytes, kOutputWindowBytes);
+  }
+
+ private:
+  std::shared_ptr<ExecStream> AwaitStream() {
+    MutexLock lock(&mutex_);
+    mutex_.Await(
+        [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stream_ != nullptr || closed_; });
+    return closed_ ? nullptr : stream_;
+  }
+
+  // How much may be sent now, at least 1; 0: closed.
+  size_t AwaitCredit() {
+    MutexLock lock(&mutex_);
+    mutex_.Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return credit_ > 0 || closed_; });
+    return closed_ ? 0 : std::min(credit_, kPieceBytesMax);
+  }
+
+  void ReadAll(ExecStream* stream) {
+    while (const size_t bytes_max = AwaitCredit()) {
+      std::optional<ExecStream::Piece> piece = stream->Read(bytes_max);
+      if (!piece.has_value()) {
+        RelayUp exited;
+        exited.set_session(id_);
+        exited.mutable_exec_exited()->set_exit_code(stream->ExitCode());
+        send_(exited);
+        return SendEnded(send_, id_, "");
+      }
+      {
+        MutexLock lock(&mutex_);
+        credit_ -= piece->data.size();
+      }
+      RelayUp output;
+      output.set_session(id_);
+      output.mutable_exec_output()->set_stream(piece->source == LogLine::Source::kError
+                                                   ? scheduler::v1::OUTPUT_STREAM_STDERR
+                                                   : scheduler::v1::OUTPUT_STREAM_STDOUT);
+      output.mutable_exec_output()->set_data(std::move(piece->data));
+      send_(output);
+    }
+  }
+
+  const uint64_t id_;
+  const Send send_;
+  Mutex mutex_;
+  std::shared_ptr<ExecStream> stream_ ABSL_GUARDED_BY(mutex_);
+  size_t credit_ ABSL_GUARDED_BY(mutex_) = kOutputWindowBytes;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  // Last, so that they end first.
+  ThreadExecutor reader_{"exec-output"};
+  ThreadExecutor writer_{"exec-input"};
+};
+
+ExecSessions::ExecSessions(
+    std::string host, Driver* driver, Executor* loop, const Clock* clock,
+    std::function<std::optional<InstanceHandle>(const std::string&)> handle_of)
+    : host_(std::move(host)),
+      driver_(driver),
+      loop_(loop),
+      clock_(clock),
+      handle_of_(std::move(handle_of)) {}
+
+ExecSessions::~ExecSessions() = default;
+
+absl::Status ExecSessions::WhyRefused(const scheduler::v1::ExecGrant& grant) const {
+  if (grant.host() != host_) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the grant is for host ", grant.host(), ", not ", host_));
+  }
+  if (FromTimestamp(grant.expire_time()) <= clock_->Now()) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "the grant is over by the clock of host ", host_, "; see that the machines' clocks agree"));
+  }
+  if (sessions_.size() >= kSessionsMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "host ", host_, " runs ", kSessionsMax, " commands for people already; try again later"));
+  }
+  return absl::OkStatus();
+}
+
+void ExecSessions::Open(uint64_t session, const scheduler::v1::OpenExec& request, Send send) {
+  const scheduler::v1::ExecGrant& grant = request.grant();
+  if (const absl::Status refused = WhyRefused(grant); !refused.ok()) {
+    return SendEnded(send, session, refused.message());
+  }
+  const std::optional<InstanceHandle> handle = handle_of_(grant.instance());
+  if (!handle.has_value()) {
+    return SendEnded(
+        send, session,
+        absl::StrCat("instance ", grant.instance(), " has not been started on this host"));
+  }
+  LogInfo("running a command for a person", {{"instance", grant.instance()},
+                                             {"principal", grant.principal()},
+                                             {"program", grant.command(0)}});
+  ExecSpec spec;
+  spec.command = {grant.command().begin(), grant.command().end()};
+  if (request.has_terminal()) spec.terminal = SizeOf(request.terminal());
+  spec.input = request.input();
+  auto& open = sessions_[session];
+  open = std::make_unique<Session>(session, std::move(send));
+  open->Begin(driver_, *handle, spec,
+              [this, session] { loop_->Post([this, session] { Close(session); }); });
+}
+
+void ExecSessions::Input(uint64_t session, const scheduler::v1::ExecInput& input) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) found->second->Input(input);
+}
+
+void ExecSessions::Credit(uint64_t session, const scheduler::v1::ExecCredit& credit) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) found->second->Credit(credit.bytes());
+}
+
+void ExecSessions::Close(uint64_t session) { sessions_.erase(session); }
+
+void ExecSessions::CloseAll() { sessions_.clear(); }
+
+}  // namespace berth::agent
