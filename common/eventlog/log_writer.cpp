@@ -199,6 +199,7 @@ absl::Status LogWriter::Load() {
       }
     }
   }
+  durable_position_ = position_;
   hub_.Reset(refilled_after);
   for (Recent& past : recent) hub_.Publish(past.revision, std::move(past.changes));
   machine_->Loaded(position_);
@@ -221,6 +222,7 @@ absl::Status LogWriter::Lead() {
   BERTH_RETURN_IF_ERROR(log_->Append(position_, {made.stored}, rows));
   position_ = made.stored.position;
   hash_ = made.stored.hash;
+  durable_position_ = position_;
   hub_.Publish(Head(), {});
   return absl::OkStatus();
 }
@@ -228,6 +230,7 @@ absl::Status LogWriter::Lead() {
 absl::Status LogWriter::Enqueue(Item item) {
   MutexLock lock(&mutex_);
   if (queue_.size() >= limits_.queue_max) {
+    ++queue_refused_;
     return WithRetryDelay(
         WithReason(absl::ResourceExhaustedError(absl::StrCat(stream_, " has ", queue_.size(),
                                                              " requests waiting; try again later")),
@@ -286,6 +289,11 @@ bool LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
   const auto records = log_->Read(revision.position() - 1, 1);
   return records.ok() && records->size() == 1 && records->front().position == revision.position() &&
          records->front().hash.substr(0, kRevisionHashSize) == revision.hash();
+}
+
+LogWriter::Numbers LogWriter::numbers() const {
+  MutexLock lock(&mutex_);
+  return {serving_, durable_position_, queue_.size(), queue_refused_};
 }
 
 watch::v1::Revision LogWriter::Head() const { return ToRevision(position_, hash_); }
@@ -442,7 +450,11 @@ void LogWriter::Step() {
     if (clock_->Monotonic() < no_write_before_) {
       appended = absl::ResourceExhaustedError("the disk was full a moment ago");
     } else {
+      const absl::Duration begin = clock_->Monotonic();
       appended = log_->Append(position_before, records, rows);
+      if (observer_.appended != nullptr) {
+        observer_.appended(records.size(), appended, clock_->Monotonic() - begin);
+      }
     }
   }
   if (failure.ok() && !appended.ok()) {
@@ -468,6 +480,7 @@ void LogWriter::Step() {
   // earlier would be faster and wrong: a crash between the two would take back what a caller heard.
   // Publishing comes first so that a watch that a read of this batch begins is not told of it
   // again.
+  durable_position_ = position_;
   for (Made& made : batch) {
     hub_.Publish(ToRevision(made.stored.position, made.stored.hash), std::move(made.changes));
   }

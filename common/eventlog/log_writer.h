@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -95,6 +96,20 @@ class LogWriter {
     WatchHub::Limits watch;
   };
 
+  // What is told of every batch that was to be written: how many records, how it went, how long it
+  // took. On the executor.
+  struct Observer {
+    std::function<void(size_t records, const absl::Status&, absl::Duration)> appended;
+  };
+
+  // What the writer counts for whoever looks, now.
+  struct Numbers {
+    bool serving = false;
+    uint64_t position = 0;       // Of the newest durable record.
+    size_t queued = 0;           // Commands and reads waiting.
+    uint64_t queue_refused = 0;  // Since the start, because the queue was full.
+  };
+
   // A decision with its types erased.
   struct Outcome {
     std::vector<eventlog::v1::StoredEvent> events;
@@ -106,6 +121,9 @@ class LogWriter {
 
   LogWriter(std::string stream, Limits limits, EventLog* log, StateMachine* machine,
             Executor* executor, const Clock* clock, IdSource* ids);
+
+  // Before Start.
+  void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
   // Takes the lease and loads the state, trying again while the log is unreachable. `started` gets
   // OK once the writer serves, or the error that trying again does not help (kDataLoss, …).
@@ -131,6 +149,9 @@ class LogWriter {
   watch::v1::Revision Head() const;
 
   const WatchHub& hub() const { return hub_; }
+
+  // From any thread.
+  Numbers numbers() const;
 
  private:
   struct Item {
@@ -170,11 +191,12 @@ class LogWriter {
   Executor* const executor_;
   const Clock* const clock_;
   IdSource* const ids_;
+  Observer observer_;
 
   // On the executor only.
   std::string holder_;
   std::function<void(absl::Status)> started_;
-  bool serving_ = false;
+  std::atomic<bool> serving_ = false;  // Read by numbers(), too.
   absl::Duration lease_taken_ = -absl::InfiniteDuration();
   absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
   uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
@@ -185,8 +207,10 @@ class LogWriter {
 
   WatchHub hub_;
 
-  Mutex mutex_;
+  std::atomic<uint64_t> durable_position_ = 0;
+  mutable Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t queue_refused_ ABSL_GUARDED_BY(mutex_) = 0;
   bool step_posted_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -83,7 +83,10 @@ void Dispatcher::AdmitNow(const IncomingCall& incoming, const std::string& bytes
     caller = Caller();
     caller->identity_key = incoming.credentials.identity_key;
   }
-  if (!caller.ok()) return admitted(caller.status());
+  if (!caller.ok()) {
+    if (observer_.refused_unrecorded != nullptr) observer_.refused_unrecorded(*incoming.method);
+    return admitted(caller.status());
+  }
   call.caller = *std::move(caller);
   call.origin.principal = call.caller.principal;
   call.origin.address = incoming.address;
@@ -93,20 +96,28 @@ void Dispatcher::AdmitNow(const IncomingCall& incoming, const std::string& bytes
   const absl::Status permitted = gate_.Permit(call.caller, *incoming.method, request);
   if (permitted.ok()) return admitted(std::move(call));
   // Nobody's calls are not written down: they would let anyone fill the disk.
-  if (call.caller.principal.empty()) return admitted(permitted);
+  if (call.caller.principal.empty()) {
+    if (observer_.refused_unrecorded != nullptr) observer_.refused_unrecorded(*incoming.method);
+    return admitted(permitted);
+  }
   record_refusal_(call.origin, permitted, [permitted, admitted](absl::Status recorded) {
     // The record's own outcome is the refusal; anything else means that it could not be written.
     admitted(recorded.code() == permitted.code() ? permitted : recorded);
   });
 }
 
+void Dispatcher::Finished(const Method& method, const absl::Status& status,
+                          absl::Duration begin) const {
+  if (observer_.finished == nullptr) return;
+  observer_.finished(method, status, clock_->Monotonic() - begin);
+}
+
 void Dispatcher::Unary(IncomingCall incoming, const std::string& bytes, Reply reply) {
   const absl::Duration begin = clock_->Monotonic();
+  if (observer_.started != nullptr) observer_.started(*incoming.method);
   Reply finish = [this, method = incoming.method, begin,
                   reply = std::move(reply)](absl::StatusOr<std::string> response) {
-    if (observer_.finished != nullptr) {
-      observer_.finished(*method, response.status(), clock_->Monotonic() - begin);
-    }
+    Finished(*method, response.status(), begin);
     reply(std::move(response));
   };
   const Handler& handler = handlers_.at(incoming.method);
@@ -120,6 +131,11 @@ void Dispatcher::Unary(IncomingCall incoming, const std::string& bytes, Reply re
 
 void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
                       std::shared_ptr<Stream> stream) {
+  const absl::Duration begin = clock_->Monotonic();
+  if (observer_.started != nullptr) observer_.started(*incoming.method);
+  stream->WhenEnded([this, method = incoming.method, begin](const absl::Status& status) {
+    Finished(*method, status, begin);
+  });
   const Handler& handler = handlers_.at(incoming.method);
   std::shared_ptr<google::protobuf::Message> request = handler.make_request();
   Admit(incoming, bytes, request,
@@ -136,6 +152,15 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
           // Access may have changed before the stream was among those that a change checks.
           CheckAgain(opened);
         });
+}
+
+std::map<const Method*, size_t> Dispatcher::OpenStreams() const {
+  std::map<const Method*, size_t> count;
+  MutexLock lock(&mutex_);
+  for (const OpenStream& open : open_streams_) {
+    if (!open.stream.expired()) ++count[open.call.method];
+  }
+  return count;
 }
 
 void Dispatcher::CheckOpenStreams() {

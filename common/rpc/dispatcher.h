@@ -3,6 +3,7 @@
 #include <google/protobuf/message.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,6 +66,9 @@ class Stream {
 
   // Ends the stream once what Next has is sent.
   virtual void End(absl::Status status) = 0;
+
+  // `ended` gets how the stream ended, once. For counting; a stream need not tell.
+  virtual void WhenEnded(std::function<void(const absl::Status&)> /*ended*/) {}
 };
 
 // One service's methods, and the single way into them: identity, permission, the record of a
@@ -75,9 +79,12 @@ class Dispatcher {
  public:
   using Reply = std::function<void(absl::StatusOr<std::string>)>;
 
-  // What is told of every call that ended: its method and outcome.
+  // What is told of calls, on whichever thread: of each its begin and its outcome.
   struct Observer {
+    std::function<void(const Method&)> started;
     std::function<void(const Method&, const absl::Status&, absl::Duration)> finished;
+    // It was refused, and nobody's name is known to record that under.
+    std::function<void(const Method&)> refused_unrecorded;
   };
 
   static constexpr absl::Duration kTokenWaitMax = absl::Seconds(1);
@@ -127,7 +134,12 @@ class Dispatcher {
   void Open(IncomingCall call, const std::string& request, std::shared_ptr<Stream> stream);
 
   const google::protobuf::ServiceDescriptor& service() const { return *service_; }
+
+  // Before the first call.
   void SetObserver(Observer observer) { observer_ = std::move(observer); }
+
+  // How many streams of each method are open now; none of other methods.
+  std::map<const Method*, size_t> OpenStreams() const;
 
  private:
   struct Handler {
@@ -152,6 +164,7 @@ class Dispatcher {
                 const google::protobuf::Message& request, const Admitted& admitted);
   void CheckOpenStreams();
   void CheckAgain(const OpenStream& open) const;
+  void Finished(const Method& method, const absl::Status& status, absl::Duration begin) const;
 
   const google::protobuf::ServiceDescriptor* const service_;
   AccessView* const view_;
@@ -163,7 +176,7 @@ class Dispatcher {
   absl::flat_hash_map<const Method*, Handler> handlers_;
   Observer observer_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<OpenStream> open_streams_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -131,6 +131,11 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     Pump();
   }
 
+  void WhenEnded(std::function<void(const absl::Status&)> ended) override {
+    MutexLock lock(&mutex_);
+    ended_ = std::move(ended);
+  }
+
   // The client's next message.
   void Receive(const std::string& bytes) {
     std::shared_ptr<Conversation> conversation;
@@ -188,6 +193,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
       WatchFrame frame;
       if (conversation != nullptr) frame = conversation->Next();
       std::optional<absl::Status> finish;
+      std::function<void(const absl::Status&)> ended;
       {
         MutexLock lock(&mutex_);
         if (!frame.empty()) {
@@ -195,11 +201,13 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
         } else if (ending_.has_value() && !wake_pending_) {
           finished_ = true;
           finish = ending_;
+          ended = std::move(ended_);
         }
       }
       if (!frame.empty()) {
         port_->Write(ToByteBuffer(frame));
       } else if (finish.has_value()) {
+        if (ended != nullptr) ended(*finish);
         port_->Finish(ToGrpc(*finish));
       }
     }
@@ -209,6 +217,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   Mutex mutex_;
   std::shared_ptr<Conversation> conversation_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
+  std::function<void(const absl::Status&)> ended_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool pumping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -27,6 +27,10 @@ WatchHub::Ring& WatchHub::RingOf(const std::string& topic) {
   return entry->second;
 }
 
+WatchHub::KindNumbers& WatchHub::NumbersOf(const std::string& topic) {
+  return numbers_[topic.substr(0, topic.find('/'))];
+}
+
 void WatchHub::Reset(uint64_t position) {
   std::vector<std::shared_ptr<Watcher>> cut_off;
   {
@@ -38,6 +42,7 @@ void WatchHub::Reset(uint64_t position) {
         if (std::shared_ptr<Watcher> watcher = member.lock()) {
           watcher->snapshot_.clear();
           watcher->resyncing_ = true;
+          ++NumbersOf(topic).resyncs;
           cut_off.push_back(std::move(watcher));
         }
       }
@@ -71,6 +76,7 @@ void WatchHub::Publish(const watch::v1::Revision& to, std::vector<TopicChange> c
         }
       }
       std::shared_ptr<const std::string> bytes = Serialise(response);
+      ++NumbersOf(topic).deltas;
       ring.bytes += bytes->size();
       ring.last_position = to.position();
       ring.deltas.push_back(std::move(bytes));
@@ -160,6 +166,7 @@ void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
   {
     MutexLock lock(&mutex_);
     const Ring& ring = RingOf(watcher->topic_);
+    ++NumbersOf(watcher->topic_).snapshots;
     watcher->snapshot_ = std::move(messages);
     watcher->next_sequence_ = ring.first_sequence + ring.deltas.size();
     watcher->bookmark_due_ = false;
@@ -195,6 +202,16 @@ size_t WatchHub::watchers() const {
   return count;
 }
 
+std::map<std::string, WatchHub::KindNumbers> WatchHub::numbers() const {
+  MutexLock lock(&mutex_);
+  std::map<std::string, KindNumbers> numbers = numbers_;
+  for (const auto& [topic, members] : watchers_) {
+    size_t& count = numbers[topic.substr(0, topic.find('/'))].watchers;
+    for (const std::weak_ptr<Watcher>& member : members) count += member.expired() ? 0 : 1;
+  }
+  return numbers;
+}
+
 WatchFrame WatchHub::NextFor(Watcher* watcher) {
   WatchFrame frame;
   std::shared_ptr<Watcher> fell_off;
@@ -211,6 +228,7 @@ WatchFrame WatchHub::NextFor(Watcher* watcher) {
     const uint64_t end = ring.first_sequence + ring.deltas.size();
     if (watcher->next_sequence_ < ring.first_sequence) {
       watcher->resyncing_ = true;
+      ++NumbersOf(watcher->topic_).resyncs;
       for (const std::weak_ptr<Watcher>& member : watchers_[watcher->topic_]) {
         if (std::shared_ptr<Watcher> found = member.lock(); found.get() == watcher) {
           fell_off = std::move(found);

@@ -80,6 +80,14 @@ class WatchHub {
     size_t chunk_bytes_max = size_t{256} << 10;
   };
 
+  // What was sent of one kind of topic: its name up to the first '/', so that there are few.
+  struct KindNumbers {
+    size_t watchers = 0;     // Connected now.
+    uint64_t deltas = 0;     // Published since the start.
+    uint64_t snapshots = 0;  // Sent since the start, resyncs included.
+    uint64_t resyncs = 0;    // Because a watcher fell off its ring, or the log was loaded again.
+  };
+
   // `resync` is called, from any thread and without locks held, for a watcher that fell off its
   // ring; the writer answers with Snapshot.
   WatchHub(Limits limits, std::function<void(std::shared_ptr<Watcher>)> resync)
@@ -105,6 +113,9 @@ class WatchHub {
   // Watchers that are connected.
   size_t watchers() const;
 
+  // From any thread.
+  std::map<std::string, KindNumbers> numbers() const;
+
  private:
   friend class Watcher;
 
@@ -120,6 +131,7 @@ class WatchHub {
 
   WatchFrame NextFor(Watcher* watcher);
   Ring& RingOf(const std::string& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  KindNumbers& NumbersOf(const std::string& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddLocked(const std::shared_ptr<Watcher>& watcher) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Limits limits_;
@@ -128,6 +140,8 @@ class WatchHub {
   absl::flat_hash_map<std::string, Ring> rings_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::vector<std::weak_ptr<Watcher>>> watchers_
       ABSL_GUARDED_BY(mutex_);
+  // Without `watchers`, which is counted when it is asked for.
+  std::map<std::string, KindNumbers> numbers_ ABSL_GUARDED_BY(mutex_);
   watch::v1::Revision head_ ABSL_GUARDED_BY(mutex_);
   uint64_t history_begin_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -47,6 +47,9 @@ class Service {
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
+  // For who measures it.
+  LogWriter& writer() { return state_.writer(); }
+
   // The access watch's content, for the gates of this process. Kept current by this service.
   rpc::AccessView& access() { return access_; }
 

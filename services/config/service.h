@@ -22,6 +22,9 @@ class Service {
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
+  // For who measures it.
+  LogWriter& writer() { return state_.writer(); }
+
  private:
   void AddHandlers();
 

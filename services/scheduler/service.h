@@ -50,6 +50,9 @@ class Service {
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
+  // For who measures it.
+  LogWriter& writer() { return state_.writer(); }
+
  private:
   void AddHandlers();
   void ExecuteImport(const Import& import, std::function<void(absl::Status)> done);
