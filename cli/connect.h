@@ -7,7 +7,8 @@
 
 namespace berth::cli {
 
-// A connection to the server, as the person whose token it is; nobody's where that is empty.
+// A connection to the services, of which `server` is auth, as the person whose token it is;
+// nobody's where that is empty.
 std::shared_ptr<rpc::Channel> Connect(const std::string& server, const std::string& ca_pem,
                                       const std::string& token);
 

@@ -69,6 +69,9 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
                                           std::function<absl::Status(const std::string&)> received,
                                           std::function<void(absl::Status)> ended) override {
     const std::string service = ServiceNameOf(method);
+    if (options_.streams_wait && service != kAuth && !Asked()) {
+      Learnt(auth_->Call<auth::v1::ListServicesResponse>(auth::v1::ListServicesRequest(), ToAsk()));
+    }
     const std::shared_ptr<Channel> asked = To(service);
     return asked->OpenBytes(
         method, request, std::move(received),
@@ -132,6 +135,11 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
         });
   }
 
+  bool Asked() {
+    MutexLock lock(&mutex_);
+    return answered_;
+  }
+
   // Where auth does not answer, what was known stays.
   void Learnt(const absl::StatusOr<auth::v1::ListServicesResponse>& answer) {
     if (!answer.ok() || !Take(*answer) || options_.file.empty()) return;
@@ -149,6 +157,7 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
       addresses[each.service()] = each.address();
     }
     MutexLock lock(&mutex_);
+    answered_ = true;
     return std::exchange(learnt_, addresses) != addresses;
   }
 
@@ -158,6 +167,7 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
   ServiceAddresses learnt_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Place> places_ ABSL_GUARDED_BY(mutex_);
   bool asking_ ABSL_GUARDED_BY(mutex_) = false;
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;  // Something is learnt, be it from the file.
 };
 
 }  // namespace

@@ -26,6 +26,9 @@ class ServicesChannel {
   struct Options {
     ChannelOptions auth;         // Whom it trusts, who it is, and the address of auth.
     ServiceAddresses addresses;  // Of services; auth is not asked about them.
+    // Whether a first stream waits for auth's answer, instead of ending where nobody knows it. For
+    // whoever has nothing else to do meanwhile; calls that wait need not be told.
+    bool streams_wait = false;
     // Keeps auth's answer, so that the services are found after a restart without auth; empty:
     // nowhere.
     std::string file = {};
