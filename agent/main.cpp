@@ -195,7 +195,9 @@ absl::Status Run(const AgentSettings& settings) {
   events.Post(
       [&, token = stop.get_token()] { WatchEvents(&driver, &agent, &loop, &events, token); });
 
-  LogInfo("berth-agent runs", {{"host", member.machine().name()}, {"version", BERTH_VERSION}});
+  LogInfo("berth-agent runs", {{"host", member.machine().name()},
+                               {"key", KeyFingerprint(member.identity().public_keys().identity)},
+                               {"version", BERTH_VERSION}});
   WaitForStop();
   LogInfo("berth-agent stops; instances keep running");
   stop.request_stop();

@@ -54,10 +54,21 @@ absl::StatusOr<std::string> ReadSetting(absl::string_view settings, absl::string
   return setting;
 }
 
+// What agent and edge have in common.
+std::string MemberSettings(const std::string& state, absl::string_view server) {
+  return absl::StrCat("server: ", Quoted(server), "\nstate: ", Quoted(state),
+                      "\njoin_token_file: ", Quoted(LocalPlatform::JoinToken(state)), "\n");
+}
+
 }  // namespace
 
 absl::StatusOr<DaemonProcess> LocalPlatform::server() const {
   return Daemon(folder, "server", server_settings());
+}
+
+bool LocalPlatform::HasJoinedAnother() const {
+  return !std::filesystem::exists(server_settings()) &&
+         (std::filesystem::exists(agent_settings()) || std::filesystem::exists(edge_settings()));
 }
 
 absl::StatusOr<DaemonProcess> LocalPlatform::agent() const {
@@ -81,20 +92,26 @@ std::string ServerSettings(const LocalPlatform& platform, absl::string_view list
 
 std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
                           absl::string_view containers_conf) {
-  std::string text = absl::StrCat(
-      "server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
-      "\nstate: ", Quoted(platform.agent_state()),
-      "\njoin_token_file: ", Quoted(LocalPlatform::JoinToken(platform.agent_state())), "\n");
+  return absl::StrCat("ca_file: ", Quoted(platform.ca_file()), "\n",
+                      JoiningAgentSettings(platform, server, containers_conf));
+}
+
+std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server) {
+  return absl::StrCat("ca_file: ", Quoted(platform.ca_file()), "\n",
+                      JoiningEdgeSettings(platform, server));
+}
+
+std::string JoiningAgentSettings(const LocalPlatform& platform, absl::string_view server,
+                                 absl::string_view containers_conf) {
+  std::string text = MemberSettings(platform.agent_state(), server);
   if (!containers_conf.empty()) {
     absl::StrAppend(&text, "podman: {containers_conf: ", Quoted(containers_conf), "}\n");
   }
   return text;
 }
 
-std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server) {
-  return absl::StrCat("server: ", Quoted(server), "\nca_file: ", Quoted(platform.ca_file()),
-                      "\nstate: ", Quoted(platform.edge_state()), "\njoin_token_file: ",
-                      Quoted(LocalPlatform::JoinToken(platform.edge_state())), "\n");
+std::string JoiningEdgeSettings(const LocalPlatform& platform, absl::string_view server) {
+  return MemberSettings(platform.edge_state(), server);
 }
 
 absl::StatusOr<std::string> ListenOf(absl::string_view settings, absl::string_view file_name) {

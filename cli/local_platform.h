@@ -27,6 +27,8 @@ struct LocalPlatform {
   static std::string JoinToken(const std::string& state) { return state + "/join-token"; }
   // Written by the agent or the edge once it is a member.
   static std::string Membership(const std::string& state) { return state + "/member"; }
+  // It holds the settings of an agent or edge, and none of a server.
+  bool HasJoinedAnother() const;
   std::string lock_file() const { return folder + "/run/lock"; }
 
   // kFailedPrecondition: the path of this program is not known.
@@ -50,6 +52,10 @@ std::string AgentSettings(const LocalPlatform& platform, absl::string_view serve
                           absl::string_view containers_conf);
 
 std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server);
+// The same for a machine without the server: its join token says which CA to trust.
+std::string JoiningAgentSettings(const LocalPlatform& platform, absl::string_view server,
+                                 absl::string_view containers_conf);
+std::string JoiningEdgeSettings(const LocalPlatform& platform, absl::string_view server);
 
 // The setting `listen` of a server's settings; kListenDefault where it is absent.
 absl::StatusOr<std::string> ListenOf(absl::string_view settings, absl::string_view file_name);

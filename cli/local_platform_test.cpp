@@ -19,13 +19,24 @@ TEST_CASE("the settings of server and agent fit together", "[cli][up]") {
         "listen: \"127.0.0.1:7443\"\n"
         "state: \"/s/server\"\n");
   CHECK(AgentSettings(kPlatform, "127.0.0.1:7443", "") ==
-        "server: \"127.0.0.1:7443\"\n"
         "ca_file: \"/s/server/ca.pem\"\n"
+        "server: \"127.0.0.1:7443\"\n"
         "state: \"/s/agent\"\n"
         "join_token_file: \"/s/agent/join-token\"\n");
   CHECK(AgentSettings(kPlatform, "127.0.0.1:7443", "/c \"1\".conf") ==
         AgentSettings(kPlatform, "127.0.0.1:7443", "") +
             "podman: {containers_conf: \"/c \\\"1\\\".conf\"}\n");
+}
+
+TEST_CASE("a machine without the server learns from its join token whom to trust", "[cli][up]") {
+  CHECK(JoiningAgentSettings(kPlatform, "berth.example.com:7443", "") ==
+        "server: \"berth.example.com:7443\"\n"
+        "state: \"/s/agent\"\n"
+        "join_token_file: \"/s/agent/join-token\"\n");
+  CHECK(JoiningEdgeSettings(kPlatform, "berth.example.com:7443") ==
+        "server: \"berth.example.com:7443\"\n"
+        "state: \"/s/edge\"\n"
+        "join_token_file: \"/s/edge/join-token\"\n");
 }
 
 TEST_CASE("settings that exist are read back", "[cli][up]") {

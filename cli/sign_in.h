@@ -13,9 +13,13 @@ struct SignedIn {
   std::string token;      // What calls carry from now on.
 };
 
-// Trades the bootstrap token for a bearer token.
+// Trades a login token or the bootstrap token for a bearer token.
 absl::StatusOr<SignedIn> SignIn(const std::string& server, const std::string& ca_pem,
-                                absl::string_view bootstrap_token);
+                                absl::string_view token);
+
+// The org that the token's person has a role in, or the first of several; empty: none.
+absl::StatusOr<std::string> FirstOrgOf(const std::string& server, const std::string& ca_pem,
+                                       const std::string& token);
 
 // Who the token speaks for. kUnauthenticated: nobody, or there is none.
 absl::StatusOr<std::string> PrincipalOf(const std::string& server, const std::string& ca_pem,

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "cli/errors.h"
 #include "common/net/ipv6_text.h"
 #include "common/time/timestamp.h"
 
@@ -66,6 +67,28 @@ std::string PresenceText(scheduler::v1::HostPresence presence) {
     default:
       return "joining";
   }
+}
+
+std::string RoleText(auth::v1::Role role) {
+  switch (role) {
+    case auth::v1::ROLE_VIEWER:
+      return "viewer";
+    case auth::v1::ROLE_DEVELOPER:
+      return "developer";
+    case auth::v1::ROLE_ADMIN:
+      return "admin";
+    default:
+      return "all";
+  }
+}
+
+absl::StatusOr<auth::v1::Role> ParseRole(absl::string_view text) {
+  for (const auth::v1::Role role :
+       {auth::v1::ROLE_VIEWER, auth::v1::ROLE_DEVELOPER, auth::v1::ROLE_ADMIN}) {
+    if (text == RoleText(role)) return role;
+  }
+  return UsageError(
+      absl::StrCat("\"", text, "\" is no role; there are viewer, developer and admin"));
 }
 
 std::string ElapsedText(absl::Duration elapsed) {

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "berth/auth/v1/auth.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 
 namespace berth::cli {
@@ -21,6 +23,11 @@ std::vector<std::string> Endpoints(const scheduler::v1::Instance& instance);
 // Where an instance stands, in one word.
 std::string StateText(const scheduler::v1::Instance& instance);
 std::string PresenceText(scheduler::v1::HostPresence presence);
+
+// A role in a word; "all" where a token has none of its own.
+std::string RoleText(auth::v1::Role role);
+// A usage error: there is no such role.
+absl::StatusOr<auth::v1::Role> ParseRole(absl::string_view text);
 
 // 4.2 s, or 2m05s beyond a minute.
 std::string ElapsedText(absl::Duration elapsed);

@@ -79,7 +79,9 @@ absl::Status Run(const EdgeSettings& settings) {
     table->Start();
   });
 
-  LogInfo("berth-edge runs", {{"edge", member.machine().name()}, {"version", BERTH_VERSION}});
+  LogInfo("berth-edge runs", {{"edge", member.machine().name()},
+                              {"key", KeyFingerprint(member.identity().public_keys().identity)},
+                              {"version", BERTH_VERSION}});
   WaitForStop();
   LogInfo("berth-edge stops");
   const size_t cut_off = data_plane->Drain(kDrainMax);

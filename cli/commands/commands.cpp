@@ -9,11 +9,13 @@ std::vector<Command> AllCommands() {
       UpCommand(),       DownCommand(),     DeployCommand(),      StatusCommand(),
       WhyCommand(),      ExecCommand(),     LogsCommand(),        ScaleCommand(),
       RestartCommand(),  RollbackCommand(), ReleaseListCommand(), AppListCommand(),
-      HostListCommand(), LoginCommand(),    WhoAmICommand(),
+      HostListCommand(), LoginCommand(),    LogoutCommand(),      WhoAmICommand(),
   };
-  for (Command& command : EnvCommands()) commands.push_back(std::move(command));
-  for (Command& command : SecretCommands()) commands.push_back(std::move(command));
-  for (Command& command : ContextCommands()) commands.push_back(std::move(command));
+  for (std::vector<Command> more :
+       {EnvCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(), JoinCommands(),
+        SecretCommands(), OrgCommands(), MemberCommands(), TokenCommands(), ContextCommands()}) {
+    for (Command& command : more) commands.push_back(std::move(command));
+  }
   commands.push_back(DoctorCommand());
   commands.push_back(VersionCommand());
   commands.push_back(CompletionCommand());
@@ -24,8 +26,12 @@ std::vector<Group> AllGroups() {
   return {{"release", "Look at the releases of an environment"},
           {"app", "Look at the apps of an org"},
           {"env", "Look at the environments of an org, and delete them"},
-          {"host", "Look at the hosts of an org"},
+          {"host", "Look at the hosts of an org, and let machines join and go"},
+          {"edge", "Look at the edges of an org, and let machines join and go"},
           {"secret", "Set, read and activate the secrets of an environment"},
+          {"org", "Make orgs, and look at yours"},
+          {"org member", "Say who may do what in an org"},
+          {"token", "Make tokens for programs, and end them"},
           {"context", "Choose which Berth commands go to"},
           {"completion", "Complete command lines in a shell"}};
 }

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,7 +81,9 @@ absl::StatusOr<ExitCode> RunDown(const DownOptions& options, Session* session) {
       absl::StrCat("edge    ", edge, "\nagent   ", agent, "\nserver  ", server, "\n");
   if (options.purge) {
     session->output().Say("removing instances");
-    BERTH_RETURN_IF_ERROR(RemoveInstances(agent_daemon));
+    if (std::filesystem::exists(platform.agent_settings())) {
+      BERTH_RETURN_IF_ERROR(RemoveInstances(agent_daemon));
+    }
     BERTH_RETURN_IF_ERROR(ForgetContext(platform));
     BERTH_RETURN_IF_ERROR(folder.Remove());
     absl::StrAppend(&text, "Every instance and ", platform.folder, " are removed.\n");

@@ -1,5 +1,8 @@
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "berth/auth/v1/auth.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/session.h"
@@ -19,21 +22,39 @@ std::string MemoryText(const scheduler::v1::Host& host) {
                       BytesText(host.facts().capacity().memory_bytes()));
 }
 
+// What is to be said of the host's membership; empty: it is in good standing.
+std::string MembershipProblem(const auth::v1::Machine& machine) {
+  if (machine.status() != auth::v1::MACHINE_STATUS_UNKNOWN) return "";
+  return absl::StrCat("its keys changed; see `berth host approve ", machine.name(), "`");
+}
+
 absl::StatusOr<ExitCode> RunHostList(Session* session) {
   scheduler::v1::ListHostsRequest request;
   BERTH_ASSIGN_OR_RETURN(*request.mutable_org(), session->Org());
+  auth::v1::ListMachinesRequest members;
+  members.set_org(request.org());
+  BERTH_ASSIGN_OR_RETURN(const auto machines,
+                         session->Call<auth::v1::ListMachinesResponse>(members));
+  std::map<std::string, auth::v1::Machine> member_of;
+  for (const auth::v1::Machine& machine : machines.machines()) {
+    if (machine.kind() == auth::v1::MACHINE_KIND_HOST) member_of[machine.name()] = machine;
+  }
   BERTH_ASSIGN_OR_RETURN(const auto response,
                          session->Call<scheduler::v1::ListHostsResponse>(request));
   Json items = Json::array();
   Table table = {{"HOST", "STATE", "INSTANCES", "CPU", "MEMORY", "PREFIX", "AGENT", "PROBLEMS"},
                  {}};
   for (const scheduler::v1::Host& host : response.hosts()) {
-    items.push_back(ToJson(host));
+    const auth::v1::Machine& machine = member_of[host.name()];
+    Json item = ToJson(host);
+    item["membership"] = auth::v1::MachineStatus_Name(machine.status());
+    items.push_back(item);
     const int problems = host.facts().problems_size();
+    std::string remark = MembershipProblem(machine);
+    if (remark.empty() && problems > 0) remark = absl::StrCat(problems, ", see `berth doctor`");
     table.rows.push_back({host.name(), PresenceText(host.presence()),
                           absl::StrCat(host.instances()), CpuText(host), MemoryText(host),
-                          Ipv6NetworkText(host.prefix()), host.facts().agent_version(),
-                          problems == 0 ? "" : absl::StrCat(problems, ", see `berth doctor`")});
+                          Ipv6NetworkText(host.prefix()), host.facts().agent_version(), remark});
   }
   session->output().List(
       "HostList", items, table,

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "cli/await_daemon.h"
 #include "cli/commands/commands.h"
 #include "cli/connect.h"
 #include "cli/errors.h"
@@ -19,7 +20,6 @@
 #include "cli/session.h"
 #include "cli/sign_in.h"
 #include "cli/wording.h"
-#include "common/clock/system_clock.h"
 #include "common/files/atomic_file.h"
 
 namespace berth::cli {
@@ -28,7 +28,6 @@ namespace {
 constexpr absl::Duration kServerStartMax = absl::Seconds(30);
 constexpr absl::Duration kJoinMax = absl::Seconds(30);
 constexpr absl::Duration kAgentStartMax = absl::Seconds(60);
-constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
 constexpr size_t kTokenBytesMax = 4096;
 constexpr size_t kMembershipBytesMax = 64 * 1024;
 constexpr size_t kSettingsFileBytesMax = 64 * 1024;
@@ -143,40 +142,9 @@ class Up {
     return UpDaemon{std::move(process), true};
   }
 
-  static absl::Status Ended(const DaemonProcess& daemon) {
-    return WithAction(absl::FailedPreconditionError(absl::StrCat(
-                          daemon.arguments.front(), " ended; it printed last:\n", LogTail(daemon))),
-                      absl::StrCat("mend what it says and run `berth up` again; all of it is in ",
-                                   daemon.log_file));
-  }
-
-  static absl::Status TookTooLong(const DaemonProcess& daemon, const absl::Status& last) {
-    return WithAction(absl::DeadlineExceededError(absl::StrCat(
-                          daemon.arguments.front(), " runs but is not ready: ", last.message())),
-                      absl::StrCat("see ", daemon.log_file));
-  }
-
-  // Asks `ready` again and again until it is OK, the daemon ends, or the time is over. Errors other
-  // than kUnavailable and kNotFound end it, too.
-  template <typename Ready>
-  static absl::Status Await(const DaemonProcess& daemon, const RunningProcess& process,
-                            absl::Duration timeout, Ready ready) {
-    const SystemClock clock;
-    const absl::Duration deadline = clock.Monotonic() + timeout;
-    while (true) {
-      const absl::Status status = ready();
-      if (!absl::IsUnavailable(status) && !absl::IsNotFound(status) &&
-          !absl::IsDeadlineExceeded(status)) {
-        return status;
-      }
-      if (EndsWithin(process, kAskEvery)) return Ended(daemon);
-      if (clock.Monotonic() > deadline) return TookTooLong(daemon, status);
-    }
-  }
-
   // It serves once it refuses a caller without a name.
   absl::Status AwaitServer(const DaemonProcess& daemon, const RunningProcess& process) {
-    return Await(daemon, process, kServerStartMax, [this] {
+    return AwaitDaemon(daemon, process, kServerStartMax, [this] {
       BERTH_ASSIGN_OR_RETURN(ca_pem_, ReadCa(platform_.ca_file()));
       const absl::Status status = PrincipalOf(address_, ca_pem_, "").status();
       return absl::IsUnauthenticated(status) ? absl::OkStatus() : status;
@@ -251,7 +219,7 @@ class Up {
   // Until then another `berth up` could not tell a machine that joins from one that lost its keys.
   static absl::Status AwaitMember(const DaemonProcess& daemon, const RunningProcess& process,
                                   const std::string& state) {
-    return Await(daemon, process, kJoinMax, [&state] {
+    return AwaitDaemon(daemon, process, kJoinMax, [&state] {
       return ReadFile(LocalPlatform::Membership(state), kMembershipBytesMax).status();
     });
   }
@@ -262,7 +230,7 @@ class Up {
     scheduler::v1::ListHostsRequest request;
     request.set_org(kLocalOrg);
     scheduler::v1::Host found;
-    BERTH_RETURN_IF_ERROR(Await(daemon, process, kAgentStartMax, [&]() -> absl::Status {
+    BERTH_RETURN_IF_ERROR(AwaitDaemon(daemon, process, kAgentStartMax, [&]() -> absl::Status {
       BERTH_ASSIGN_OR_RETURN(const auto hosts,
                              channel->Call<scheduler::v1::ListHostsResponse>(request));
       for (const scheduler::v1::Host& host : hosts.hosts()) {
@@ -287,6 +255,12 @@ class Up {
 
 absl::StatusOr<ExitCode> RunUp(const UpOptions& options, Session* session) {
   BERTH_ASSIGN_OR_RETURN(PlatformFolder folder, PlatformFolder::Make(options.state));
+  if (folder.platform().HasJoinedAnother()) {
+    return WithAction(
+        absl::FailedPreconditionError(
+            absl::StrCat(folder.platform().folder, " belongs to a machine of another Berth")),
+        "start its daemons with `berth host join` or `berth edge join`, or name another --state");
+  }
   UpOptions absolute = options;
   if (!options.containers_conf.empty()) {
     absolute.containers_conf = std::filesystem::absolute(options.containers_conf).string();

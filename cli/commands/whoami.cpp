@@ -2,18 +2,10 @@
 #include "berth/auth/v1/auth.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/session.h"
+#include "cli/wording.h"
 
 namespace berth::cli {
 namespace {
-
-std::string RoleText(auth::v1::Role role) {
-  switch (role) {
-    case auth::v1::ROLE_VIEWER: return "viewer";
-    case auth::v1::ROLE_DEVELOPER: return "developer";
-    case auth::v1::ROLE_ADMIN: return "admin";
-    default: return "no role";
-  }
-}
 
 absl::StatusOr<ExitCode> RunWhoAmI(Session* session) {
   BERTH_ASSIGN_OR_RETURN(const auto caller,

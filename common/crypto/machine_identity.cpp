@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/certificates.h"
+#include "common/crypto/hash.h"
 #include "common/crypto/secret_file.h"
 #include "common/files/atomic_file.h"
 #include "common/status/status_macros.h"
@@ -20,6 +21,7 @@ namespace {
 constexpr char kWireguardPurpose[] = "berth-wireguard-key-v1";
 constexpr char kSealingPurpose[] = "berth-sealing-key-v1";
 
+constexpr size_t kFingerprintBytes = 16;
 constexpr size_t kKeySize = 32;
 constexpr size_t kKeyDigits = 44;
 constexpr size_t kKeyFileSize = kKeyDigits + 1;
@@ -83,6 +85,10 @@ SecretBytes NewWireguardKey() {
 }
 
 }  // namespace
+
+std::string KeyFingerprint(absl::string_view identity) {
+  return HexEncode(Blake2b256({identity}).substr(0, kFingerprintBytes));
+}
 
 absl::Status VerifyPublicKeys(const PublicKeys& keys) {
   if (!VerifySignature(keys.identity, absl::StrCat(kWireguardPurpose, keys.wireguard),

@@ -23,6 +23,9 @@ struct PublicKeys {
   bool operator==(const PublicKeys&) const = default;
 };
 
+// What people compare to know an identity key: 32 hex digits of its hash.
+std::string KeyFingerprint(absl::string_view identity);
+
 // Whether the owner of `keys.identity` says that the other two are its own. kInvalidArgument: the
 // message names the key that is not.
 absl::Status VerifyPublicKeys(const PublicKeys& keys);

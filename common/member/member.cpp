@@ -24,7 +24,9 @@ absl::StatusOr<Member> Member::Join(const MemberSettings& settings,
   rpc::JoinOptions join;
   join.folder = settings.state;
   join.auth_address = settings.server;
-  BERTH_ASSIGN_OR_RETURN(join.ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
+  if (!settings.ca_file.empty()) {
+    BERTH_ASSIGN_OR_RETURN(join.ca_pem, ReadFile(settings.ca_file, kCaSizeMax));
+  }
   join.join_token_file = settings.join_token_file;
   join.addresses = addresses;
   BERTH_ASSIGN_OR_RETURN(member.membership_, rpc::LoadOrJoinPatiently(*member.identity_, join,

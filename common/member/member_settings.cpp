@@ -6,7 +6,7 @@ namespace berth {
 
 void ReadMemberSettings(SettingsReader* reader, MemberSettings* settings) {
   reader->Required("server", &settings->server);
-  reader->Required("ca_file", &settings->ca_file);
+  reader->Optional("ca_file", &settings->ca_file);
   reader->Required("state", &settings->state);
   settings->join_token_file = settings->state + "/join-token";
   reader->Optional("join_token_file", &settings->join_token_file);

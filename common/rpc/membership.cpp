@@ -4,6 +4,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/files/atomic_file.h"
 #include "common/log/log.h"
+#include "common/rpc/shown_ca.h"
+#include "common/rpc/token.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
 
@@ -54,6 +56,15 @@ absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoin(const MachineIdentity& identi
   }
   auth::v1::EnrolRequest request;
   request.set_join_token(std::string(absl::StripAsciiWhitespace(*token)));
+  std::string ca_pem = options.ca_pem;
+  if (ca_pem.empty()) {
+    const auto parts = ParseOneTimeToken(kJoinPurpose, request.join_token());
+    if (!parts.has_value()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(options.join_token_file, " holds no join token"));
+    }
+    BERTH_ASSIGN_OR_RETURN(ca_pem, ShownCa(options.auth_address, parts->ca_fingerprint));
+  }
   const PublicKeys& keys = identity.public_keys();
   request.mutable_keys()->set_identity(keys.identity);
   request.mutable_keys()->set_wireguard(keys.wireguard);
@@ -62,7 +73,7 @@ absl::StatusOr<auth::v1::EnrolResponse> LoadOrJoin(const MachineIdentity& identi
   request.mutable_keys()->set_sealing_signature(keys.sealing_signature);
   *request.mutable_addresses() = {options.addresses.begin(), options.addresses.end()};
   BERTH_ASSIGN_OR_RETURN(const ChannelOptions channel,
-                         MachineChannel(identity, "joining", options.auth_address, options.ca_pem));
+                         MachineChannel(identity, "joining", options.auth_address, ca_pem));
   absl::StatusOr<auth::v1::EnrolResponse> answer =
       Channel::Open(channel)->Call<auth::v1::EnrolResponse>(request);
   if (!answer.ok()) return Annotate(answer.status(), "joining the platform");

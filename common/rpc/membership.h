@@ -16,7 +16,7 @@ namespace berth::rpc {
 struct JoinOptions {
   std::string folder;                  // Keeps the file `member`, the answer to joining.
   std::string auth_address;            // HOST:PORT of berth-auth.
-  std::string ca_pem;                  // The platform CA.
+  std::string ca_pem;                  // The platform CA; empty: the one that the token names.
   std::string join_token_file;         // Read only where there is no membership yet.
   std::vector<std::string> addresses;  // Services: how clients reach it.
 };
