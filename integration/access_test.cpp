@@ -203,6 +203,8 @@ class Platform {
     AddMachine("unknown", "acme", auth::v1::MACHINE_KIND_HOST, /*new_keys=*/true);
     Add("unjoined", ChannelOf(machines_.emplace_back().identity));
     // One of the server's own, which it joined with by itself.
+    REQUIRE(testing::Eventually(
+        kStartMax, [this] { return std::filesystem::exists(state() + "/scheduler/member"); }));
     Add("service", ChannelOf(*MachineIdentity::LoadOrCreate(state() + "/scheduler/identity")));
   }
 

@@ -160,9 +160,12 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
     machines_changed = machines_changed || IsAboutMachines(event);
     room_freed = room_freed || event.has_instance_removed();
-    if (event.has_edge_removed()) {
-      edge_reports_.erase(event.edge_removed().edge());
-      edges_heard_.erase(event.edge_removed().edge());
+    // One that joined anew has to report anew.
+    if (event.has_edge_removed() || event.has_edge_imported()) {
+      const std::string& edge =
+          event.has_edge_removed() ? event.edge_removed().edge() : event.edge_imported().edge();
+      edge_reports_.erase(edge);
+      edges_heard_.erase(edge);
     }
     edges_fewer = edges_fewer || event.has_edge_removed() || event.has_edge_excluded();
     if (event.has_host_imported()) {
