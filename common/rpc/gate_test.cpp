@@ -13,6 +13,7 @@
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "berth/secrets/v1/secrets.pb.h"
 #include "common/clock/manual_clock.h"
 #include "common/executor/manual_executor.h"
 #include "common/rpc/fake_services.h"
@@ -31,7 +32,8 @@ std::vector<const google::protobuf::ServiceDescriptor*> Services() {
   for (const auto* file : {auth::v1::LoginRequest::descriptor()->file(),
                            config::v1::DeployRequest::descriptor()->file(),
                            scheduler::v1::ReportRequest::descriptor()->file(),
-                           edge_router::v1::ListRoutesRequest::descriptor()->file()}) {
+                           edge_router::v1::ListRoutesRequest::descriptor()->file(),
+                           secrets::v1::PutSecretRequest::descriptor()->file()}) {
     REQUIRE(file->service_count() == 1);
     services.push_back(file->service(0));
   }
