@@ -58,7 +58,7 @@ absl::StatusOr<PlatformFolder> PlatformFolder::Make(const std::string& path) {
 absl::StatusOr<PlatformFolder> PlatformFolder::Open(const std::string& path) {
   umask(kOwnerOnlyMask);
   BERTH_ASSIGN_OR_RETURN(LocalPlatform platform, PlatformAt(path));
-  if (!std::filesystem::exists(platform.server_settings())) {
+  if (!std::filesystem::exists(platform.server_settings()) && !platform.HasJoinedAnother()) {
     return WithAction(absl::NotFoundError(absl::StrCat("there is no Berth in ", platform.folder)),
                       "name its folder with --state");
   }
