@@ -601,6 +601,12 @@ std::optional<InstanceHandle> Agent::HandleOf(const std::string& instance) const
   return found->second.observed.handle;
 }
 
+std::map<scheduler::v1::Phase, size_t> Agent::InstancesByPhase() const {
+  std::map<scheduler::v1::Phase, size_t> count;
+  for (const auto& [id, local] : local_) ++count[local.report.phase()];
+  return count;
+}
+
 void Agent::ImagesChanged() { CollectFacts(); }
 
 void Agent::CollectFactsPeriodically() {

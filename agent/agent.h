@@ -91,6 +91,15 @@ class Agent {
   // To read an instance's log with; nullopt: it does not exist here.
   std::optional<InstanceHandle> HandleOf(const std::string& instance) const;
 
+  // Whether it acts: what runs and what is desired are known.
+  bool IsActing() const { return listed_ && desired_known_; }
+
+  // How many instances are in each phase, without those that have none.
+  std::map<scheduler::v1::Phase, size_t> InstancesByPhase() const;
+
+  // The position of the newest desired state that is stored and acted on.
+  uint64_t applied_position() const { return applied_.position(); }
+
  private:
   struct Local {
     Observed observed;

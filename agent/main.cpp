@@ -10,10 +10,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/agent.h"
+#include "agent/agent_metrics.h"
 #include "agent/health/prober.h"
 #include "agent/host_facts.h"
 #include "agent/log_relay.h"
 #include "agent/network/bridge.h"
+#include "agent/runtime/measured_driver.h"
 #include "agent/runtime/podman/podman_driver.h"
 #include "agent/secrets/bundle_store.h"
 #include "agent/secrets/instance_secrets.h"
@@ -28,6 +30,7 @@
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
 #include "common/member/member.h"
+#include "common/metrics/metrics_server.h"
 #include "common/net/ipv6_text.h"
 #include "common/rpc/membership.h"
 #include "common/rpc/server.h"
@@ -46,6 +49,7 @@ constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 struct AgentSettings {
   MemberSettings member;
   std::string network = "berth";
+  std::string http = kAgentHttp;
   PodmanServiceSettings podman;
 };
 
@@ -55,6 +59,7 @@ absl::StatusOr<AgentSettings> LoadSettings(const std::string& path) {
   SettingsReader reader(text, path);
   ReadMemberSettings(&reader, &settings.member);
   reader.Optional("network", &settings.network);
+  reader.Optional("http", &settings.http);
   settings.podman.state_folder = settings.member.state + "/podman";
   settings.podman.socket_path = settings.podman.state_folder + "/podman.sock";
   SettingsReader& podman = reader.Section("podman");
@@ -109,12 +114,18 @@ void WatchEvents(Driver* driver, Agent* agent, Executor* loop, Executor* own,
 }
 
 absl::Status Run(const AgentSettings& settings) {
+  BERTH_RETURN_IF_ERROR(MakeFolder(settings.member.state));
+  Metrics metrics("agent");
+  BERTH_ASSIGN_OR_RETURN(const MetricsServer http,
+                         MetricsServer::Start(settings.http, settings.member.state, &metrics));
   BERTH_ASSIGN_OR_RETURN(const Member member, Member::Join(settings.member));
   const std::shared_ptr<rpc::Channel>& channel = member.services();
 
   const SystemClock clock;
   RandomIdSource ids;
   PodmanDriver driver(settings.podman, OwnerOf(member.machine()), &clock);
+  const AgentMetrics agent_metrics(&metrics, &clock);
+  MeasuredDriver measured_driver(&driver, &clock, agent_metrics.DriverCalls());
   Bridge network(settings.podman, settings.network);
   const WatchCache cache(settings.member.state + "/desired");
   BERTH_ASSIGN_OR_RETURN(const WatchClient cached, cache.Load());
@@ -130,19 +141,20 @@ absl::Status Run(const AgentSettings& settings) {
     workers.push_back(std::make_unique<ThreadExecutor>(absl::StrCat("checker-", i)));
     dependencies.checkers.push_back(workers.back().get());
   }
-  dependencies.driver = &driver;
+  dependencies.driver = &measured_driver;
   dependencies.loop = &loop;
   dependencies.clock = &clock;
   dependencies.cache = &cache;
   dependencies.network = network.name();
-  dependencies.run_check = [&driver](const CheckRequest& request) {
-    return RunCheck(request.check, {request.handle, request.address}, request.timeout, driver);
+  dependencies.run_check = [&measured_driver](const CheckRequest& request) {
+    return RunCheck(request.check, {request.handle, request.address}, request.timeout,
+                    measured_driver);
   };
   // Made once, and tried again with every look at the host until it is there.
   auto network_made = std::make_shared<std::atomic<bool>>(false);
-  dependencies.collect_facts = [&driver, &network, network_made,
+  dependencies.collect_facts = [&measured_driver, &network, network_made,
                                 prefix = PrefixOf(member.machine())] {
-    scheduler::v1::HostFacts facts = CollectHostFacts(&driver);
+    scheduler::v1::HostFacts facts = CollectHostFacts(&measured_driver);
     if (!*network_made) {
       const absl::Status status = network.EnsureNetwork(prefix);
       *network_made = status.ok();
@@ -175,6 +187,7 @@ absl::Status Run(const AgentSettings& settings) {
   dependencies.forget_secrets = [&secrets](const std::string& instance) {
     return secrets.Forget(instance);
   };
+  agent_metrics.MeasureReportsAndChecks(&dependencies);
   Agent agent(dependencies);
   const auto handle_of = [&agent](const std::string& instance) { return agent.HandleOf(instance); };
   ExecSessions execs(member.machine().name(), &driver, &loop, &clock, handle_of);
@@ -190,6 +203,8 @@ absl::Status Run(const AgentSettings& settings) {
     desired->Start();
     relay.Connect();
   });
+  const Metrics::Registration seen = agent_metrics.AddAgent(&agent, &loop);
+  const Metrics::Registration ready = agent_metrics.AddReadyCheck(&agent, &loop);
   ThreadExecutor events("events");
   std::stop_source stop;
   events.Post(

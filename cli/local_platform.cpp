@@ -22,6 +22,14 @@ constexpr char kFallbackName[] = "host";
 // JSON's quoted texts are YAML's, too.
 std::string Quoted(absl::string_view text) { return Json(std::string(text)).dump(); }
 
+// The line for HTTP; empty: the default address.
+std::string HttpSetting(absl::string_view server) {
+  const absl::StatusOr<HostPort> address = ParseHostPort(server);
+  const absl::StatusOr<HostPort> usual = ParseHostPort(kListenDefault);
+  if (!address.ok() || address->port == usual->port) return "";
+  return "http: \"127.0.0.1:0\"\n";
+}
+
 // A daemon whose binary stands beside this one.
 absl::StatusOr<DaemonProcess> Daemon(const std::string& folder, const std::string& name,
                                      const std::string& settings) {
@@ -87,18 +95,18 @@ absl::StatusOr<std::string> DefaultStateFolder(const Environment& environment, b
 
 std::string ServerSettings(const LocalPlatform& platform, absl::string_view listen) {
   return absl::StrCat("listen: ", Quoted(listen), "\nstate: ", Quoted(platform.server_state()),
-                      "\n");
+                      "\n", HttpSetting(listen));
 }
 
 std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
                           absl::string_view containers_conf) {
   return absl::StrCat("ca_file: ", Quoted(platform.ca_file()), "\n",
-                      JoiningAgentSettings(platform, server, containers_conf));
+                      JoiningAgentSettings(platform, server, containers_conf), HttpSetting(server));
 }
 
 std::string EdgeSettings(const LocalPlatform& platform, absl::string_view server) {
   return absl::StrCat("ca_file: ", Quoted(platform.ca_file()), "\n",
-                      JoiningEdgeSettings(platform, server));
+                      JoiningEdgeSettings(platform, server), HttpSetting(server));
 }
 
 std::string JoiningAgentSettings(const LocalPlatform& platform, absl::string_view server,

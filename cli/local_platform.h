@@ -29,6 +29,8 @@ struct LocalPlatform {
   static std::string Membership(const std::string& state) { return state + "/member"; }
   // It holds the settings of an agent or edge, and none of a server.
   bool HasJoinedAnother() const;
+  // Written by each daemon where it serves HTTP: HOST:PORT.
+  static std::string HttpAddress(const std::string& state) { return state + "/http-address"; }
   std::string lock_file() const { return folder + "/run/lock"; }
 
   // kFailedPrecondition: the path of this program is not known.
@@ -46,7 +48,8 @@ inline constexpr char kListenDefault[] = "127.0.0.1:7443";
 // person's own for everybody else.
 absl::StatusOr<std::string> DefaultStateFolder(const Environment& environment, bool is_root);
 
-// What the settings files say.
+// What the settings files say. A platform whose server has another port than the default one's is
+// perhaps not the machine's only one: its daemons take any ports for HTTP.
 std::string ServerSettings(const LocalPlatform& platform, absl::string_view listen);
 std::string AgentSettings(const LocalPlatform& platform, absl::string_view server,
                           absl::string_view containers_conf);

@@ -39,6 +39,14 @@ TEST_CASE("a machine without the server learns from its join token whom to trust
         "join_token_file: \"/s/edge/join-token\"\n");
 }
 
+TEST_CASE("a platform at another port leaves the usual HTTP ports to others", "[cli][up]") {
+  constexpr char kAnyPort[] = "http: \"127.0.0.1:0\"\n";
+  CHECK_THAT(ServerSettings(kPlatform, "[::]:7444"), Catch::EndsWith(kAnyPort));
+  CHECK_THAT(AgentSettings(kPlatform, "127.0.0.1:7444", ""), Catch::EndsWith(kAnyPort));
+  CHECK_THAT(EdgeSettings(kPlatform, "127.0.0.1:7444"), Catch::EndsWith(kAnyPort));
+  CHECK_THAT(EdgeSettings(kPlatform, "127.0.0.1:7443"), !Catch::Contains("http:"));
+}
+
 TEST_CASE("settings that exist are read back", "[cli][up]") {
   CHECK(*ListenOf(ServerSettings(kPlatform, "[::]:9"), "server.yaml") == "[::]:9");
   CHECK(*ListenOf("state: /s\n", "server.yaml") == kListenDefault);

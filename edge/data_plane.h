@@ -41,7 +41,8 @@ struct DataPlaneOptions {
 // to upstreams. What an upstream is seen to do is read from the registry.
 //
 // Calls may come from any thread, one at a time. They wait until every loop has done what was
-// asked: after Apply returns, no connection is begun by an older table.
+// asked: after Apply returns, no connection is begun by an older table. Counts and ListenerProblems
+// may be asked for at any time.
 class DataPlane {
  public:
   // Starts the loops, which listen nowhere until the first Apply. `clock` and `registry` outlive

@@ -14,12 +14,14 @@
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
 #include "common/member/member.h"
+#include "common/metrics/metrics_server.h"
 #include "common/rpc/server.h"
 #include "common/rpc/subscription.h"
 #include "common/settings/settings.h"
 #include "common/status/status_macros.h"
 #include "common/watch/watch_cache.h"
 #include "edge/data_plane.h"
+#include "edge/edge_metrics.h"
 #include "edge/route_subscription.h"
 #include "edge/upstream_registry.h"
 
@@ -31,6 +33,7 @@ constexpr absl::Duration kDrainMax = absl::Seconds(10);
 struct EdgeSettings {
   MemberSettings member;
   std::string listen_ip = "::";
+  std::string http = kEdgeHttp;
 };
 
 absl::StatusOr<EdgeSettings> LoadSettings(const std::string& path) {
@@ -39,12 +42,16 @@ absl::StatusOr<EdgeSettings> LoadSettings(const std::string& path) {
   SettingsReader reader(text, path);
   ReadMemberSettings(&reader, &settings.member);
   reader.Optional("listen_ip", &settings.listen_ip);
+  reader.Optional("http", &settings.http);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }
 
 absl::Status Run(const EdgeSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.member.state));
+  Metrics metrics("edge");
+  BERTH_ASSIGN_OR_RETURN(const MetricsServer http,
+                         MetricsServer::Start(settings.http, settings.member.state, &metrics));
   const SystemClock clock;
   RandomIdSource ids;
   UpstreamRegistry registry;
@@ -68,6 +75,9 @@ absl::Status Run(const EdgeSettings& settings) {
                done(response.status());
              });
        }});
+  const EdgeMetrics edge_metrics(
+      &metrics, data_plane.get(), &registry,
+      {[&routes] { return routes.has_table(); }, [&routes] { return routes.applied_position(); }});
   std::unique_ptr<rpc::Subscription> table;
   executor.Post([&] {
     routes.Start(cached);

@@ -77,6 +77,7 @@ bool RouteSubscription::Apply(const WatchClient& client) {
   with_.data_plane->Apply(*std::move(table));
   has_table_ = true;
   applied_ = revision;
+  applied_position_ = revision.position();
   draining_ = draining;
   if (draining_) LookAtDraining();
   return true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,7 +20,7 @@ namespace berth::edge {
 // Keeps the data plane's table fresh, and reports what it serves: a report is the acknowledgement
 // that rollouts wait for. With the control plane away it goes on with the last table.
 //
-// Lives on its executor: every function is called there.
+// Lives on its executor: every function is called there but those that say otherwise.
 class RouteSubscription {
  public:
   static constexpr absl::Duration kReportInterval = absl::Seconds(5);
@@ -47,6 +48,11 @@ class RouteSubscription {
   // The watch brought news.
   void TableChanged(const WatchClient& client, const WatchClient::Update& update);
 
+  // Whether there is a table to serve from, and the position of the scheduler's log that it shows.
+  // From any thread.
+  bool has_table() const { return has_table_; }
+  uint64_t applied_position() const { return applied_position_; }
+
  private:
   // Whether the data plane serves from the client's entries now.
   bool Apply(const WatchClient& client);
@@ -58,7 +64,8 @@ class RouteSubscription {
 
   const Dependencies with_;
   watch::v1::Revision applied_;  // Of the scheduler's history, as the table says.
-  bool has_table_ = false;
+  std::atomic<uint64_t> applied_position_ = 0;
+  std::atomic<bool> has_table_ = false;
   bool draining_ = false;  // The table names upstreams that drain.
   bool looking_ = false;   // LookAtDraining is posted.
   bool report_due_ = false;

@@ -13,6 +13,7 @@
 #include "cli/commands/commands.h"
 #include "cli/errors.h"
 #include "cli/local_platform.h"
+#include "cli/readiness.h"
 #include "cli/session.h"
 #include "cli/wording.h"
 
@@ -123,6 +124,33 @@ Check CheckStateFolder(const std::string& state) {
   return {kName, Verdict::kOk, *folder, ""};
 }
 
+// A check for each daemon that `berth up` ever ran on this machine.
+std::vector<Check> CheckDaemons(const std::string& state) {
+  absl::StatusOr<std::string> folder = state;
+  if (state.empty()) folder = DefaultStateFolder(ProcessEnvironment, geteuid() == 0);
+  std::vector<Check> checks;
+  // What is wrong with the folder itself is told elsewhere.
+  if (!folder.ok()) return checks;
+  const LocalPlatform platform{*folder};
+  const std::vector<std::pair<std::string, std::string>> daemons = {
+      {"berth-server", platform.server_state()},
+      {"berth-agent", platform.agent_state()},
+      {"berth-edge", platform.edge_state()}};
+  for (const auto& [name, daemon_state] : daemons) {
+    const absl::Status ready = ReadinessOf(daemon_state);
+    if (absl::IsNotFound(ready) || absl::IsPermissionDenied(ready)) continue;
+    Check check{name, Verdict::kOk, "serves", ""};
+    if (!ready.ok()) {
+      check.verdict = Verdict::kFailure;
+      check.found = std::string(ready.message());
+      check.action = absl::IsUnavailable(ready) ? "`berth up` starts what does not run"
+                                                : absl::StrCat("see the logs in ", *folder, "/log");
+    }
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
 absl::StatusOr<ExitCode> RunDoctor(const std::string& state, Session* session) {
   std::vector<Check> checks = {
       {"berth", Verdict::kOk, absl::StrCat("version ", BERTH_VERSION), ""}};
@@ -132,6 +160,7 @@ absl::StatusOr<ExitCode> RunDoctor(const std::string& state, Session* session) {
   if (checks.back().name == "server" && checks.back().verdict == Verdict::kOk) {
     for (Check& check : CheckHosts(session)) checks.push_back(std::move(check));
   }
+  for (Check& check : CheckDaemons(state)) checks.push_back(std::move(check));
   checks.push_back(CheckPodman());
   checks.push_back(CheckStateFolder(state));
 

@@ -1,5 +1,6 @@
 #include "common/http/http_server.h"
 
+#include <fcntl.h>
 #include <httplib.h>
 #include <sys/socket.h>
 
@@ -70,6 +71,7 @@ class LibraryServer : public HttpServer {
     server_.set_socket_options([](int socket) {
       const int on = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+      fcntl(socket, F_SETFD, FD_CLOEXEC);
     });
     server_.set_keep_alive_max_count(1);
     server_.set_payload_max_length(kRequestBodyBytesMax);

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"

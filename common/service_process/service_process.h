@@ -7,6 +7,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/eventlog/log_writer.h"
+#include "common/metrics/metrics.h"
 #include "common/rpc/dispatcher.h"
 #include "common/rpc/server.h"
 #include "common/service_process/service_foundation.h"
@@ -17,10 +19,13 @@ namespace berth {
 // One of Berth's services, as the process that it runs in sees it.
 struct HostedService {
   rpc::Dispatcher* dispatcher;
+  LogWriter* writer;
   // `started` gets OK once calls can be served, or the error that ends the process.
   std::function<void(std::function<void(absl::Status)> started)> start;
   // Begins to follow the other services over this channel; empty: it follows none.
   std::function<void(std::shared_ptr<rpc::Channel> services)> follow;
+  // Measures what this service has beside what all have, until the result goes; empty: nothing.
+  std::function<std::shared_ptr<void>(Metrics*)> measure;
 };
 
 // Makes a HostedService of a service with the usual shape, which lives as long as the result.
@@ -29,6 +34,7 @@ template <typename Service>
 HostedService HostService(std::shared_ptr<Service> service) {
   HostedService hosted;
   hosted.dispatcher = &service->dispatcher();
+  hosted.writer = &service->writer();
   hosted.start = [service](std::function<void(absl::Status)> started) {
     service->Start(std::move(started));
   };

@@ -107,6 +107,12 @@ void Service::Start(std::function<void(absl::Status)> started) {
   state_.Start(kServicePrincipal, std::move(started));
 }
 
+void Service::CountFleet(std::function<void(absl::StatusOr<FleetNumbers>)> answer) {
+  state_.Read<FleetNumbers>(
+      [](const State& state) -> absl::StatusOr<FleetNumbers> { return NumbersOf(state); },
+      std::move(answer));
+}
+
 void Service::Follow(Platform platform) {
   executor_->Post([this, platform = std::move(platform)] {
     config_ = platform.config;
@@ -157,6 +163,7 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
   bool room_freed = false;
   bool edges_fewer = false;
   for (const v1::Event& event : events) {
+    if (observer_ != nullptr) observer_(event);
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
     machines_changed = machines_changed || IsAboutMachines(event);
     room_freed = room_freed || event.has_instance_removed();

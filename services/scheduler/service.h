@@ -15,6 +15,7 @@
 #include "common/rpc/importer.h"
 #include "services/scheduler/execs.h"
 #include "services/scheduler/explain.h"
+#include "services/scheduler/fleet_numbers.h"
 #include "services/scheduler/liveness.h"
 #include "services/scheduler/relay.h"
 #include "services/scheduler/state.h"
@@ -53,6 +54,14 @@ class Service {
   // For who measures it.
   LogWriter& writer() { return state_.writer(); }
 
+  // `published` gets each event once it is durable, on the executor. Before Start.
+  void SetObserver(std::function<void(const v1::Event&)> published) {
+    observer_ = std::move(published);
+  }
+
+  // `answer` gets what the fleet is now, on the executor. From any thread.
+  void CountFleet(std::function<void(absl::StatusOr<FleetNumbers>)> answer);
+
  private:
   void AddHandlers();
   void ExecuteImport(const Import& import, std::function<void(absl::Status)> done);
@@ -72,6 +81,7 @@ class Service {
 
   Executor* const executor_;
   const Clock* const clock_;
+  std::function<void(const v1::Event&)> observer_;
   EventSourced<State> state_;
   rpc::Dispatcher dispatcher_;
   Relay relay_;

@@ -47,6 +47,9 @@ class Service {
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
+  // For who measures it.
+  LogWriter& writer() { return state_.writer(); }
+
  private:
   using Values = std::map<std::string, SecretBytes>;  // By the secret's name.
   struct Keys {
