@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "common/testing/eventually.h"
 #include "integration/harness/hello_manifest.h"
 #include "integration/harness/http.h"
 #include "integration/harness/platform.h"
@@ -120,7 +121,8 @@ TEST_CASE("a deleted environment leaves nothing, and its routes are free for oth
   CHECK(unconfirmed.exit_code == 2);
   CHECK(Get(kUrl).status == 200);
   platform.BerthJson({"env", "delete", "hello", "--yes"});
-  CHECK(platform.Starts().empty());
+  // Stopped by then, and removed in a moment.
+  CHECK(testing::Eventually(absl::Seconds(10), [&] { return platform.Starts().empty(); }));
   CHECK(platform.Berth({"status", "hello"}).exit_code == 3);
   CHECK(platform.BerthJson({"env", "list"}).at("items").empty());
   CHECK(platform.Berth({"env", "delete", "hello", "--yes"}).exit_code == 3);

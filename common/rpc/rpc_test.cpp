@@ -84,6 +84,13 @@ class FakeScheduler {
     Unary<ReportEdgeRequest, ReportEdgeResponse>();
     Unary<GetEnvironmentStatusRequest, GetEnvironmentStatusResponse>();
     Unary<ListHostsRequest, ListHostsResponse>();
+    Unary<RestartRequest, RestartResponse>();
+    Unary<WhyRequest, WhyResponse>();
+    Unary<ListEdgesRequest, ListEdgesResponse>();
+    Unary<ExcludeEdgeRequest, ExcludeEdgeResponse>();
+    Unary<IncludeEdgeRequest, IncludeEdgeResponse>();
+    Unary<ExecInputRequest, ExecInputResponse>();
+    Streaming<ExecRequest, ExecResponse>();
     Streaming<WatchHostRequest, watch::v1::WatchResponse>();
     Streaming<WatchEndpointsRequest, watch::v1::WatchResponse>();
     Streaming<WatchEnvironmentRequest, watch::v1::WatchResponse>();
