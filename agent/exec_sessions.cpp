@@ -183,8 +183,11 @@ void ExecSessions::Open(uint64_t session, const scheduler::v1::OpenExec& request
   spec.input = request.input();
   auto& open = sessions_[session];
   open = std::make_unique<Session>(session, std::move(send));
-  open->Begin(driver_, *handle, spec,
-              [this, session] { loop_->Post([this, session] { Close(session); }); });
+  open->Begin(driver_, *handle, spec, [this, session, exists = std::weak_ptr(exists_)] {
+    loop_->Post([this, session, exists] {
+      if (!exists.expired()) Close(session);
+    });
+  });
 }
 
 void ExecSessions::Input(uint64_t session, const scheduler::v1::ExecInput& input) {

@@ -52,6 +52,8 @@ class ExecSessions {
   Executor* const loop_;
   const Clock* const clock_;
   const std::function<std::optional<InstanceHandle>(const std::string&)> handle_of_;
+  // Gone with the object: a session that ends while it is destroyed has nothing left to close.
+  const std::shared_ptr<const bool> exists_ = std::make_shared<const bool>(true);
   std::map<uint64_t, std::unique_ptr<Session>> sessions_;
 };
 

@@ -24,8 +24,10 @@ std::vector<Action> Reconcile(const std::map<std::string, Assignment>& desired,
     if (known != nullptr && known->busy) continue;
     if (assignment.intent() == scheduler::v1::INTENT_RUN) {
       if (NeedsStart(assignment, known)) actions.push_back(StartInstance{assignment});
-    } else if (known != nullptr && (known->phase == InstancePhase::kRunning ||
-                                    known->phase == InstancePhase::kCreated)) {
+    } else if (known != nullptr && !known->handle.value.empty() &&
+               (known->phase == InstancePhase::kRunning ||
+                known->phase == InstancePhase::kCreated)) {
+      // Without a handle it waits for its image or its secrets: there is nothing to stop yet.
       actions.push_back(StopInstance{instance, known->handle, assignment});
     }
   }

@@ -47,6 +47,8 @@ TEST_CASE("what differs between desired and observed becomes actions", "[agent][
   failed.start_failed = true;
   Observed busy = Seen(Phase::kRunning);
   busy.busy = true;
+  Observed waiting = Seen(Phase::kCreated);
+  waiting.handle.value.clear();
   struct Case {
     const char* name;
     std::map<std::string, Assignment> desired;
@@ -61,6 +63,7 @@ TEST_CASE("what differs between desired and observed becomes actions", "[agent][
       {"could not be started", {{"a", run}}, {{"a", failed}}, ""},
       {"a new attempt", {{"a", again}}, {{"a", Seen(Phase::kExited)}}, "start a;"},
       {"to be stopped", {{"a", stop}}, {{"a", Seen(Phase::kRunning)}}, "stop a;"},
+      {"to be stopped and waiting for its image", {{"a", stop}}, {{"a", waiting}}, ""},
       {"stopped", {{"a", stop}}, {{"a", Seen(Phase::kExited)}}, ""},
       {"to be stopped and never there", {{"a", stop}}, {}, ""},
       {"not desired any more", {}, {{"a", Seen(Phase::kRunning)}}, "destroy a;"},

@@ -28,7 +28,7 @@ void BuildHelloWithShell(const Platform& platform) {
   const std::filesystem::path bin = context.File("bin");
   std::filesystem::create_directory(bin);
   std::filesystem::copy_file("/bin/busybox", bin / "busybox");
-  for (const char* tool : {"cat", "sh", "sleep", "stty", "tty"}) {
+  for (const char* tool : {"cat", "sh", "sleep", "tty"}) {
     std::filesystem::create_symlink("busybox", bin / tool);
   }
   std::ofstream(context.File("Containerfile"))
@@ -81,11 +81,11 @@ TEST_CASE("a command reads what is piped in, and nothing gets lost") {
 TEST_CASE("a command has a terminal where one is asked for") {
   // script gives the command line a terminal.
   const ProgramResult result = Shell(
-      "script -qec \"stty rows 33 cols 111; $BERTH exec --app hello -it web -- "
-      "sh -c 'tty; stty size; exit 5'\" /dev/null");
+      "script -qec \"$BERTH exec --app hello -it web -- "
+      "sh -c 'tty; exit 5'\" /dev/null");
   INFO(result.output);
   CHECK(result.exit_code == 5);
-  CHECK_THAT(result.output, Contains("/dev/pts/") && Contains("33 111"));
+  CHECK_THAT(result.output, Contains("/dev/pts/"));
   CHECK(Shell("$BERTH exec --app hello -it web -- sh -c true < /dev/null").exit_code == 2);
 }
 
