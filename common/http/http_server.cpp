@@ -78,7 +78,7 @@ class LibraryServer : public HttpServer {
     server_.set_read_timeout(absl::ToChronoSeconds(kReadTimeout));
     server_.set_write_timeout(absl::ToChronoSeconds(kWriteTimeout));
     for (const auto& [path, page] : pages) {
-      server_.Get(path, [page = page](const httplib::Request&, httplib::Response& response) {
+      server_.Get(path, [page](const httplib::Request&, httplib::Response& response) {
         const HttpResponse made = page();
         response.status = made.status;
         response.set_content(made.body, made.content_type.c_str());
