@@ -19,9 +19,9 @@ class ABSL_LOCKABLE Mutex {
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
 
   void Unlock() ABSL_UNLOCK_FUNCTION() {
-    const bool awaited = waiting_ > 0;
+    // Before it is unlocked: whoever waits may destroy this object as soon as it has the lock.
+    if (waiting_ > 0) unlocked_.notify_all();
     mutex_.unlock();
-    if (awaited) unlocked_.notify_all();
   }
 
   // Waits, unlocked meanwhile, until `condition` holds; it is called with the mutex held.
