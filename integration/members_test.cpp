@@ -99,11 +99,13 @@ TEST_CASE("a further edge joins as it is told, changes its keys, and goes") {
   platform.Up();
   const testing::TempDir machine;
   const std::vector<std::string> there = {"--state", machine.File("berth")};
+  // The machine's usual port is the first edge's.
+  const std::vector<std::string> beside = {there[0], there[1], "--http", "127.0.0.1:0"};
   const auto purge = [&] {
     return platform.Berth({"down", "--purge", "--yes", "--state", machine.File("berth")});
   };
 
-  platform.BerthJson(AsPrinted(platform.BerthJson({"edge", "add", "second"}), there));
+  platform.BerthJson(AsPrinted(platform.BerthJson({"edge", "add", "second"}), beside));
   REQUIRE(EdgeComesToBe(platform, "second", kActiveAndUp));
   // Run again, it starts what does not run, and needs no token.
   CHECK(platform.BerthJson({"edge", "join", there[0], there[1]}).at("started") == false);
@@ -118,7 +120,7 @@ TEST_CASE("a further edge joins as it is told, changes its keys, and goes") {
   REQUIRE(purge().exit_code == 0);
   CHECK(platform.Berth({"edge", "add", "second"}).exit_code != 0);
   const Json again = platform.BerthJson({"edge", "add", "second", "--new-keys"});
-  CHECK(platform.BerthJson(AsPrinted(again, there)).at("unknown") == true);
+  CHECK(platform.BerthJson(AsPrinted(again, beside)).at("unknown") == true);
   REQUIRE(EdgeState(platform, "second").find("MACHINE_STATUS_UNKNOWN") == 0);
   CHECK(platform.Berth({"edge", "approve", "second", "--key", "another"}).exit_code != 0);
   const Json approved = platform.BerthJson({"edge", "approve", "second", "--yes"});

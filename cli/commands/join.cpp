@@ -24,6 +24,7 @@ namespace {
 constexpr absl::Duration kJoinMax = absl::Seconds(30);
 constexpr size_t kTokenBytesMax = 4096;
 constexpr mode_t kSecretMode = 0600;
+constexpr char kHttpOff[] = "off";
 
 struct JoinOptions {
   std::string state;
@@ -31,6 +32,7 @@ struct JoinOptions {
   std::string token;
   std::string token_file;
   std::string containers_conf;
+  std::string http;
 };
 
 // The daemon that joins: an agent or an edge of a server elsewhere.
@@ -81,6 +83,11 @@ absl::StatusOr<std::string> TokenOf(const JoinOptions& options) {
 // Puts down what the daemon needs to join. Only what is new here is written.
 absl::Status WriteSettings(const Joining& joining, const JoinOptions& options) {
   BERTH_RETURN_IF_ERROR(ParseHostPort(options.server).status());
+  std::string settings = joining.settings;
+  if (!options.http.empty()) {
+    if (options.http != kHttpOff) BERTH_RETURN_IF_ERROR(ParseHostPort(options.http).status());
+    absl::StrAppend(&settings, "http: \"", options.http, "\"\n");
+  }
   BERTH_ASSIGN_OR_RETURN(const std::string token, TokenOf(options));
   if (mkdir(joining.state.c_str(), 0700) != 0 && errno != EEXIST) {
     return absl::FailedPreconditionError(
@@ -88,7 +95,7 @@ absl::Status WriteSettings(const Joining& joining, const JoinOptions& options) {
   }
   BERTH_RETURN_IF_ERROR(WriteFileAtomically(LocalPlatform::JoinToken(joining.state),
                                             absl::StrCat(token, "\n"), kSecretMode));
-  return WriteFileAtomically(joining.settings_file, joining.settings, kSecretMode);
+  return WriteFileAtomically(joining.settings_file, settings, kSecretMode);
 }
 
 absl::StatusOr<ExitCode> RunJoin(absl::StatusOr<Joining> (*joining_of)(const LocalPlatform&,
@@ -141,6 +148,8 @@ void Declare(const std::shared_ptr<JoinOptions>& options, Arguments* arguments) 
   arguments->Option("--server", &options->server, "HOST:PORT", "where the server is reached");
   arguments->Option("--token", &options->token, "TOKEN", "the join token");
   arguments->Option("--token-file", &options->token_file, "FILE", "a file with the join token");
+  arguments->Option("--http", &options->http, "HOST:PORT",
+                    "where it serves its metrics; port 0: any; off: nowhere");
   arguments->Option("--state", &options->state, "FOLDER",
                     "keep everything there; default: /var/lib/berth for root");
 }
