@@ -5,28 +5,21 @@
 #include <cmath>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "integration/bench/report.h"
-#include "integration/harness/hello_manifest.h"
 #include "integration/harness/http.h"
 #include "integration/harness/platform.h"
-#include "integration/harness/serving.h"
 #include "integration/harness/traffic.h"
 
 namespace berth::bench {
 namespace {
 
-using integration::Get;
-using integration::HelloManifest;
 using integration::MustRun;
 using integration::Platform;
 using integration::Program;
