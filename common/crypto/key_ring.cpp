@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/aead.h"
@@ -119,7 +118,7 @@ absl::Status KeyRing::Reload() {
 std::string KeyRing::Wrap(const SecretBytes& data_key, absl::string_view associated_data) const {
   const Key& key = keys_.back();
   const std::string prefix =
-      absl::StrCat(std::string(1, kWrappedVersion), absl::HexStringToBytes(key.id));
+      absl::StrCat(std::string(1, kWrappedVersion), HexDecode(key.id).value());
   return absl::StrCat(prefix, Encrypt(key.bytes, data_key.view(), Bind(prefix, associated_data)));
 }
 

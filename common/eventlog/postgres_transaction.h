@@ -3,8 +3,8 @@
 #include <pqxx/pqxx>
 #include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
+#include "common/crypto/hash.h"
 
 namespace berth {
 
@@ -31,12 +31,12 @@ class PostgresTransaction {
   pqxx::work& work_;
 };
 
-inline std::string HexOf(absl::string_view bytes) { return absl::BytesToHexString(bytes); }
+inline std::string HexOf(absl::string_view bytes) { return HexEncode(bytes); }
 
 // The bytes of a column that is encode(…, 'hex').
 template <typename Field>
 std::string BytesOf(const Field& field) {
-  return absl::HexStringToBytes(field.c_str());
+  return HexDecode(field.c_str()).value();
 }
 
 }  // namespace berth

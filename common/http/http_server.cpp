@@ -31,7 +31,10 @@ class BoundedQueue : public httplib::TaskQueue {
     }
   }
 
-  void enqueue(std::function<void()> task) override {
+  // Nothing in older versions of the library; whether it was taken in newer ones.
+  using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));
+
+  Enqueued enqueue(std::function<void()> task) override {
     MutexLock lock(&mutex_);
     mutex_.Await([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !idle_.empty(); });
     ThreadExecutor* const thread = idle_.back();
@@ -41,6 +44,7 @@ class BoundedQueue : public httplib::TaskQueue {
       MutexLock done(&mutex_);
       idle_.push_back(thread);
     });
+    return Enqueued(true);
   }
 
   // A task closes its connection, so each one must run.

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "common/crypto/hash.h"
 #include "common/sync/mutex.h"
 
 namespace berth::rpc {
@@ -43,7 +43,7 @@ void AccessView::SetLocked(const std::string& key, const std::optional<std::stri
   } else if (absl::ConsumePrefix(&rest, "token/")) {
     SetEntry(&tokens_, std::string(rest), value);
   } else if (absl::ConsumePrefix(&rest, "machine/")) {
-    SetEntry(&machines_, absl::HexStringToBytes(rest), value);
+    SetEntry(&machines_, HexDecode(rest).value_or(""), value);
   }
 }
 

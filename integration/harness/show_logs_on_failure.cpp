@@ -4,6 +4,7 @@
 
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include <catch2/catch.hpp>
+#include <utility>
 
 namespace berth::integration {
 namespace {
@@ -12,11 +13,15 @@ class ShowLogsOnFailure : public Catch::TestEventListenerBase {
  public:
   using TestEventListenerBase::TestEventListenerBase;
 
-  bool assertionEnded(const Catch::AssertionStats& stats) override {
+  // Whether it has seen to it in Catch2 2; nothing in version 3.
+  using Ended = decltype(std::declval<Catch::TestEventListenerBase&>().assertionEnded(
+      std::declval<const Catch::AssertionStats&>()));
+
+  Ended assertionEnded(const Catch::AssertionStats& stats) override {
     if (!stats.assertionResult.isOk() && Platform::Current() != nullptr) {
       Platform::Current()->PrintLogs();
     }
-    return true;
+    return Ended(true);
   }
 };
 CATCH_REGISTER_LISTENER(ShowLogsOnFailure)

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/check/check.h"
+#include "common/crypto/hash.h"
 #include "common/time/timestamp.h"
 
 namespace berth::auth {
@@ -27,12 +27,10 @@ std::string PrincipalKey(const std::string& principal) {
   return absl::StrCat("principal/", principal);
 }
 
-std::string TokenKey(const std::string& hash) {
-  return absl::StrCat("token/", absl::BytesToHexString(hash));
-}
+std::string TokenKey(const std::string& hash) { return absl::StrCat("token/", HexEncode(hash)); }
 
 std::string MachineKey(const std::string& identity) {
-  return absl::StrCat("machine/", absl::BytesToHexString(identity));
+  return absl::StrCat("machine/", HexEncode(identity));
 }
 
 void TouchMachine(const v1::Machine& machine, std::set<TopicKey>* keys) {
@@ -269,10 +267,10 @@ std::optional<std::string> State::View(const TopicKey& key) const {
     const auto found = principals_.find(std::string(rest));
     if (found != principals_.end()) return found->second.SerializeAsString();
   } else if (key.first == kAccessTopic && absl::ConsumePrefix(&rest, "token/")) {
-    const auto found = tokens_.find(absl::HexStringToBytes(rest));
+    const auto found = tokens_.find(HexDecode(rest).value_or(""));
     if (found != tokens_.end()) return ToToken(found->second).SerializeAsString();
   } else if (key.first == kAccessTopic && absl::ConsumePrefix(&rest, "machine/")) {
-    const auto found = machines_by_key_.find(absl::HexStringToBytes(rest));
+    const auto found = machines_by_key_.find(HexDecode(rest).value_or(""));
     if (found != machines_by_key_.end()) return machines_.at(found->second).SerializeAsString();
   } else if (key.first == kMachinesTopic) {
     for (const auto& [id, machine] : machines_) {
