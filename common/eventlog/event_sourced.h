@@ -25,9 +25,10 @@ using TopicKey = std::pair<std::string, std::string>;
 // State is a value with
 //   using Event = …;                                  the service's Event message, one oneof
 //   void Apply(const Event&);                         total
-//   void Touched(const Event&, std::set<TopicKey>*) const;   after Apply: what a watch may show
-//   anew std::optional<std::string> View(const TopicKey&) const;  nullopt: gone TopicEntries
-//   Entries(const std::string& topic) const;
+//   void Touched(const Event&, std::set<TopicKey>*) const;
+//                                              after Apply: what a watch may show anew
+//   std::optional<std::string> View(const TopicKey&) const;    nullopt: gone
+//   TopicEntries Entries(const std::string& topic) const;
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
 // or logging inside.
 //

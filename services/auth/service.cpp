@@ -71,32 +71,9 @@ Service::Service(Dependencies dependencies)
                 }
                 access_.Advance(position);
               }}),
-      dispatcher_(v1::LoginRequest::descriptor()->file()->service(0), &access_, with_.executor,
-                  with_.clock,
-                  [this](CommandOrigin origin, absl::Status refusal,
-                         std::function<void(absl::Status)> done) {
-                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
-                  }) {
+      dispatcher_(v1::LoginRequest::descriptor()->file()->service(0), &state_, &access_,
+                  with_.executor, with_.clock) {
   AddHandlers();
-}
-
-template <typename Request, typename Response>
-void Service::Command() {
-  dispatcher_.Unary<Request, Response>(
-      [this](const rpc::Call& call, const Request& request, auto reply) {
-        state_.Execute<Response>(
-            call.origin, Recorded::kAlways,
-            [request, caller = call.caller](const State& state, const DecisionContext& context) {
-              if constexpr (requires { state.Decide(request, caller); }) {
-                return state.Decide(request, caller);
-              } else if constexpr (requires { state.Decide(request, context); }) {
-                return state.Decide(request, context);
-              } else {
-                return state.Decide(request);
-              }
-            },
-            std::move(reply));
-      });
 }
 
 template <typename Request, typename Response>
@@ -143,13 +120,13 @@ void Service::AddHandlers() {
                                                                         const std::string& secret) {
     response->set_join_token(rpc::FormatOneTimeToken(rpc::kJoinPurpose, ca_fingerprint_, secret));
   });
-  Command<v1::LogoutRequest, v1::LogoutResponse>();
-  Command<v1::CreateOrgRequest, v1::CreateOrgResponse>();
-  Command<v1::SetRoleRequest, v1::SetRoleResponse>();
-  Command<v1::RemoveMemberRequest, v1::RemoveMemberResponse>();
-  Command<v1::RevokeTokenRequest, v1::RevokeTokenResponse>();
-  Command<v1::RemoveMachineRequest, v1::RemoveMachineResponse>();
-  Command<v1::ApproveMachineRequest, v1::ApproveMachineResponse>();
+  dispatcher_.Command<v1::LogoutRequest, v1::LogoutResponse>();
+  dispatcher_.Command<v1::CreateOrgRequest, v1::CreateOrgResponse>();
+  dispatcher_.Command<v1::SetRoleRequest, v1::SetRoleResponse>();
+  dispatcher_.Command<v1::RemoveMemberRequest, v1::RemoveMemberResponse>();
+  dispatcher_.Command<v1::RevokeTokenRequest, v1::RevokeTokenResponse>();
+  dispatcher_.Command<v1::RemoveMachineRequest, v1::RemoveMachineResponse>();
+  dispatcher_.Command<v1::ApproveMachineRequest, v1::ApproveMachineResponse>();
   dispatcher_.Unary<v1::WhoAmIRequest, v1::WhoAmIResponse>(
       [](const rpc::Call& call, const v1::WhoAmIRequest&, auto reply) {
         v1::WhoAmIResponse response;
@@ -160,29 +137,17 @@ void Service::AddHandlers() {
         }
         reply(std::move(response));
       });
-  dispatcher_.Unary<v1::ListOrgsRequest, v1::ListOrgsResponse>(
-      [this](const rpc::Call& call, const v1::ListOrgsRequest&, auto reply) {
-        state_.Read<v1::ListOrgsResponse>(
-            [caller = call.caller](const State& state) -> absl::StatusOr<v1::ListOrgsResponse> {
-              return state.OrgsOf(caller);
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListOrgsRequest, v1::ListOrgsResponse>(
+      [](const State& state, const v1::ListOrgsRequest&, const rpc::Caller& caller) {
+        return state.OrgsOf(caller);
       });
-  dispatcher_.Unary<v1::ListMembersRequest, v1::ListMembersResponse>(
-      [this](const rpc::Call&, const v1::ListMembersRequest& request, auto reply) {
-        state_.Read<v1::ListMembersResponse>(
-            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListMembersResponse> {
-              return state.MembersOf(org);
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListMembersRequest, v1::ListMembersResponse>(
+      [](const State& state, const v1::ListMembersRequest& request) {
+        return state.MembersOf(request.org());
       });
-  dispatcher_.Unary<v1::ListTokensRequest, v1::ListTokensResponse>(
-      [this](const rpc::Call& call, const v1::ListTokensRequest& request, auto reply) {
-        state_.Read<v1::ListTokensResponse>(
-            [principal = request.principal(), caller = call.caller](const State& state) {
-              return state.TokensOf(principal, caller);
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListTokensRequest, v1::ListTokensResponse>(
+      [](const State& state, const v1::ListTokensRequest& request, const rpc::Caller& caller) {
+        return state.TokensOf(request.principal(), caller);
       });
   dispatcher_.Unary<v1::EnrolRequest, v1::EnrolResponse>([this](const rpc::Call& call,
                                                                 const v1::EnrolRequest& request,
@@ -210,52 +175,28 @@ void Service::AddHandlers() {
           reply(std::move(response));
         });
   });
-  dispatcher_.Unary<v1::ListMachinesRequest, v1::ListMachinesResponse>(
-      [this](const rpc::Call&, const v1::ListMachinesRequest& request, auto reply) {
-        state_.Read<v1::ListMachinesResponse>(
-            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListMachinesResponse> {
-              v1::ListMachinesResponse response;
-              for (v1::Machine& machine : state.MachinesOf(org)) {
-                *response.add_machines() = std::move(machine);
-              }
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListMachinesRequest, v1::ListMachinesResponse>(
+      [](const State& state, const v1::ListMachinesRequest& request) {
+        v1::ListMachinesResponse response;
+        for (v1::Machine& machine : state.MachinesOf(request.org())) {
+          *response.add_machines() = std::move(machine);
+        }
+        return response;
       });
-  dispatcher_.Unary<v1::AnnounceServiceRequest, v1::AnnounceServiceResponse>(
-      [this](const rpc::Call& call, const v1::AnnounceServiceRequest& request, auto reply) {
-        // Said at every start, so what changes nothing is not worth a record.
-        state_.Execute<v1::AnnounceServiceResponse>(
-            call.origin, Recorded::kOnChange,
-            [request](const State& state, const DecisionContext& context) {
-              return state.Decide(request, context);
-            },
-            std::move(reply));
+  // Said at every start, so what changes nothing is not worth a record.
+  dispatcher_.Command<v1::AnnounceServiceRequest, v1::AnnounceServiceResponse>(Recorded::kOnChange);
+  dispatcher_.Query<v1::ListServicesRequest, v1::ListServicesResponse>(
+      [](const State& state, const v1::ListServicesRequest&) {
+        v1::ListServicesResponse response;
+        for (const auto& [service, address] : state.service_addresses()) {
+          v1::ServiceAddress* each = response.add_services();
+          each->set_service(service);
+          each->set_address(address);
+        }
+        return response;
       });
-  dispatcher_.Unary<v1::ListServicesRequest, v1::ListServicesResponse>(
-      [this](const rpc::Call&, const v1::ListServicesRequest&, auto reply) {
-        state_.Read<v1::ListServicesResponse>(
-            [](const State& state) -> absl::StatusOr<v1::ListServicesResponse> {
-              v1::ListServicesResponse response;
-              for (const auto& [service, address] : state.service_addresses()) {
-                v1::ServiceAddress* each = response.add_services();
-                each->set_service(service);
-                each->set_address(address);
-              }
-              return response;
-            },
-            std::move(reply));
-      });
-  dispatcher_.Streaming<v1::WatchAccessRequest, watch::v1::WatchResponse>(
-      [this](const rpc::Call&, const v1::WatchAccessRequest& request,
-             std::shared_ptr<rpc::Stream> stream) {
-        rpc::ServeWatch(&state_.writer(), State::kAccessTopic, request, std::move(stream));
-      });
-  dispatcher_.Streaming<v1::WatchMachinesRequest, watch::v1::WatchResponse>(
-      [this](const rpc::Call&, const v1::WatchMachinesRequest& request,
-             std::shared_ptr<rpc::Stream> stream) {
-        rpc::ServeWatch(&state_.writer(), State::kMachinesTopic, request, std::move(stream));
-      });
+  dispatcher_.Watch<v1::WatchAccessRequest>(State::kAccessTopic);
+  dispatcher_.Watch<v1::WatchMachinesRequest>(State::kMachinesTopic);
 }
 
 void Service::Start(std::function<void(absl::Status)> started) {

@@ -13,6 +13,7 @@
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
+#include "common/rpc/state_dispatcher.h"
 #include "services/auth/state.h"
 
 namespace berth::auth {
@@ -62,10 +63,7 @@ class Service {
 
  private:
   void AddHandlers();
-  // Adds the handler of a command that is decided as State::Decide says.
-  template <typename Request, typename Response>
-  void Command();
-  // The same of one whose answer shows a token, made of a secret that is not stored.
+  // Adds a command whose answer shows a token, made of a secret that is not stored.
   template <typename Request, typename Response>
   void Issue(std::function<void(Response*, const std::string& secret)> show);
   void Prepare(std::function<void(absl::Status)> started);
@@ -78,7 +76,7 @@ class Service {
   const Dependencies with_;
   rpc::AccessView access_;
   EventSourced<State> state_;
-  rpc::Dispatcher dispatcher_;
+  rpc::StateDispatcher<State> dispatcher_;
   std::optional<CertificateAuthority> ca_;
   std::string ca_fingerprint_;
   std::optional<SecretBytes> token_key_;

@@ -1,8 +1,10 @@
 #include "services/config/service.h"
 
 #include <utility>
+#include <vector>
 
 #include "common/manifest/manifest.h"
+#include "common/status/status_macros.h"
 
 namespace berth::config {
 namespace {
@@ -15,29 +17,13 @@ constexpr char kManifestFileDefault[] = "berth.yaml";
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
                  rpc::AccessView* access)
     : state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids),
-      dispatcher_(v1::DeployRequest::descriptor()->file()->service(0), access, executor, clock,
-                  [this](CommandOrigin origin, absl::Status refusal,
-                         std::function<void(absl::Status)> done) {
-                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
-                  }) {
+      dispatcher_(v1::DeployRequest::descriptor()->file()->service(0), &state_, access, executor,
+                  clock) {
   AddHandlers();
 }
 
 void Service::Start(std::function<void(absl::Status)> started) {
   state_.Start(kServicePrincipal, std::move(started));
-}
-
-template <typename Request, typename Response>
-void Service::Command() {
-  dispatcher_.Unary<Request, Response>(
-      [this](const rpc::Call& call, const Request& request, auto reply) {
-        state_.Execute<Response>(
-            call.origin, Recorded::kAlways,
-            [request](const State& state, const DecisionContext& context) {
-              return state.Decide(request, context);
-            },
-            std::move(reply));
-      });
 }
 
 void Service::AddHandlers() {
@@ -57,54 +43,36 @@ void Service::AddHandlers() {
             },
             std::move(reply));
       });
-  Command<v1::RollbackRequest, v1::RollbackResponse>();
-  Command<v1::ScaleRequest, v1::ScaleResponse>();
-  Command<v1::DeleteEnvironmentRequest, v1::DeleteEnvironmentResponse>();
-  Command<v1::ReportRolloutRequest, v1::ReportRolloutResponse>();
-  dispatcher_.Unary<v1::ListEnvironmentsRequest, v1::ListEnvironmentsResponse>(
-      [this](const rpc::Call&, const v1::ListEnvironmentsRequest& request, auto reply) {
-        state_.Read<v1::ListEnvironmentsResponse>(
-            [org = request.org()](
-                const State& state) -> absl::StatusOr<v1::ListEnvironmentsResponse> {
-              v1::ListEnvironmentsResponse response;
-              for (v1::Environment& environment : state.EnvironmentsOf(org)) {
-                *response.add_environments() = std::move(environment);
-              }
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Command<v1::RollbackRequest, v1::RollbackResponse>();
+  dispatcher_.Command<v1::ScaleRequest, v1::ScaleResponse>();
+  dispatcher_.Command<v1::DeleteEnvironmentRequest, v1::DeleteEnvironmentResponse>();
+  dispatcher_.Command<v1::ReportRolloutRequest, v1::ReportRolloutResponse>();
+  dispatcher_.Query<v1::ListEnvironmentsRequest, v1::ListEnvironmentsResponse>(
+      [](const State& state, const v1::ListEnvironmentsRequest& request) {
+        v1::ListEnvironmentsResponse response;
+        for (v1::Environment& environment : state.EnvironmentsOf(request.org())) {
+          *response.add_environments() = std::move(environment);
+        }
+        return response;
       });
-  dispatcher_.Unary<v1::GetEnvironmentRequest, v1::GetEnvironmentResponse>(
-      [this](const rpc::Call&, const v1::GetEnvironmentRequest& request, auto reply) {
-        state_.Read<v1::GetEnvironmentResponse>(
-            [name = request.environment()](
-                const State& state) -> absl::StatusOr<v1::GetEnvironmentResponse> {
-              absl::StatusOr<v1::Environment> environment = state.FindEnvironment(name);
-              if (!environment.ok()) return environment.status();
-              v1::GetEnvironmentResponse response;
-              *response.mutable_environment() = *std::move(environment);
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::GetEnvironmentRequest, v1::GetEnvironmentResponse>(
+      [](const State& state,
+         const v1::GetEnvironmentRequest& request) -> absl::StatusOr<v1::GetEnvironmentResponse> {
+        v1::GetEnvironmentResponse response;
+        BERTH_ASSIGN_OR_RETURN(*response.mutable_environment(),
+                               state.FindEnvironment(request.environment()));
+        return response;
       });
-  dispatcher_.Unary<v1::ListReleasesRequest, v1::ListReleasesResponse>(
-      [this](const rpc::Call&, const v1::ListReleasesRequest& request, auto reply) {
-        state_.Read<v1::ListReleasesResponse>(
-            [name = request.environment()](
-                const State& state) -> absl::StatusOr<v1::ListReleasesResponse> {
-              absl::StatusOr<std::vector<v1::Release>> releases = state.ReleasesOf(name);
-              if (!releases.ok()) return releases.status();
-              v1::ListReleasesResponse response;
-              for (v1::Release& release : *releases) *response.add_releases() = std::move(release);
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListReleasesRequest, v1::ListReleasesResponse>(
+      [](const State& state,
+         const v1::ListReleasesRequest& request) -> absl::StatusOr<v1::ListReleasesResponse> {
+        BERTH_ASSIGN_OR_RETURN(std::vector<v1::Release> releases,
+                               state.ReleasesOf(request.environment()));
+        v1::ListReleasesResponse response;
+        for (v1::Release& release : releases) *response.add_releases() = std::move(release);
+        return response;
       });
-  dispatcher_.Streaming<v1::WatchEnvironmentsRequest, watch::v1::WatchResponse>(
-      [this](const rpc::Call&, const v1::WatchEnvironmentsRequest& request,
-             std::shared_ptr<rpc::Stream> stream) {
-        rpc::ServeWatch(&state_.writer(), State::kEnvironmentsTopic, request, std::move(stream));
-      });
+  dispatcher_.Watch<v1::WatchEnvironmentsRequest>(State::kEnvironmentsTopic);
 }
 
 }  // namespace berth::config

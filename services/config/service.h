@@ -6,6 +6,7 @@
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
+#include "common/rpc/state_dispatcher.h"
 #include "services/config/state.h"
 
 namespace berth::config {
@@ -28,12 +29,8 @@ class Service {
  private:
   void AddHandlers();
 
-  // Adds a command whose request alone decides.
-  template <typename Request, typename Response>
-  void Command();
-
   EventSourced<State> state_;
-  rpc::Dispatcher dispatcher_;
+  rpc::StateDispatcher<State> dispatcher_;
 };
 
 }  // namespace berth::config

@@ -44,12 +44,8 @@ absl::Status NotReady() {
 Service::Service(Dependencies dependencies)
     : with_(dependencies),
       state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids),
-      dispatcher_(v1::PutSecretRequest::descriptor()->file()->service(0), with_.access,
-                  with_.executor, with_.clock,
-                  [this](CommandOrigin origin, absl::Status refusal,
-                         std::function<void(absl::Status)> done) {
-                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
-                  }) {
+      dispatcher_(v1::PutSecretRequest::descriptor()->file()->service(0), &state_, with_.access,
+                  with_.executor, with_.clock) {
   AddHandlers();
   AddQueries();
 }
@@ -108,19 +104,6 @@ absl::Status Service::LoadKeys() {
 std::shared_ptr<const Service::Keys> Service::keys() const {
   MutexLock lock(&mutex_);
   return keys_;
-}
-
-template <typename Request, typename Response>
-void Service::Command() {
-  dispatcher_.Unary<Request, Response>(
-      [this](const rpc::Call& call, const Request& request, auto reply) {
-        state_.Execute<Response>(
-            call.origin, Recorded::kAlways,
-            [request](const State& state, const DecisionContext& context) {
-              return state.Decide(request, context);
-            },
-            std::move(reply));
-      });
 }
 
 void Service::AddHandlers() {
@@ -188,8 +171,8 @@ void Service::AddHandlers() {
                          });
             });
       });
-  Command<v1::ActivateSecretRequest, v1::ActivateSecretResponse>();
-  Command<v1::DeleteSecretRequest, v1::DeleteSecretResponse>();
+  dispatcher_.Command<v1::ActivateSecretRequest, v1::ActivateSecretResponse>();
+  dispatcher_.Command<v1::DeleteSecretRequest, v1::DeleteSecretResponse>();
 }
 
 void Service::AddQueries() {
@@ -201,38 +184,24 @@ void Service::AddQueries() {
         response.set_key(own->sealing.public_key());
         reply(std::move(response));
       });
-  dispatcher_.Unary<v1::ListSecretsRequest, v1::ListSecretsResponse>(
-      [this](const rpc::Call&, const v1::ListSecretsRequest& request, auto reply) {
-        state_.Read<v1::ListSecretsResponse>(
-            [environment = request.environment()](
-                const State& state) -> absl::StatusOr<v1::ListSecretsResponse> {
-              v1::ListSecretsResponse response;
-              for (v1::Secret& secret : state.SecretsOf(environment)) {
-                *response.add_secrets() = std::move(secret);
-              }
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListSecretsRequest, v1::ListSecretsResponse>(
+      [](const State& state, const v1::ListSecretsRequest& request) {
+        v1::ListSecretsResponse response;
+        for (v1::Secret& secret : state.SecretsOf(request.environment())) {
+          *response.add_secrets() = std::move(secret);
+        }
+        return response;
       });
-  dispatcher_.Unary<v1::ListSecretVersionsRequest, v1::ListSecretVersionsResponse>(
-      [this](const rpc::Call&, const v1::ListSecretVersionsRequest& request, auto reply) {
-        state_.Read<v1::ListSecretVersionsResponse>(
-            [request](const State& state) -> absl::StatusOr<v1::ListSecretVersionsResponse> {
-              BERTH_ASSIGN_OR_RETURN(std::vector<v1::SecretVersion> versions,
-                                     state.VersionsOf(request.environment(), request.name()));
-              v1::ListSecretVersionsResponse response;
-              for (v1::SecretVersion& version : versions) {
-                *response.add_versions() = std::move(version);
-              }
-              return response;
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListSecretVersionsRequest, v1::ListSecretVersionsResponse>(
+      [](const State& state, const v1::ListSecretVersionsRequest& request)
+          -> absl::StatusOr<v1::ListSecretVersionsResponse> {
+        BERTH_ASSIGN_OR_RETURN(std::vector<v1::SecretVersion> versions,
+                               state.VersionsOf(request.environment(), request.name()));
+        v1::ListSecretVersionsResponse response;
+        for (v1::SecretVersion& version : versions) *response.add_versions() = std::move(version);
+        return response;
       });
-  dispatcher_.Streaming<v1::WatchActiveSecretsRequest, watch::v1::WatchResponse>(
-      [this](const rpc::Call&, const v1::WatchActiveSecretsRequest& request,
-             std::shared_ptr<rpc::Stream> stream) {
-        rpc::ServeWatch(&state_.writer(), State::kActiveSecretsTopic, request, std::move(stream));
-      });
+  dispatcher_.Watch<v1::WatchActiveSecretsRequest>(State::kActiveSecretsTopic);
 }
 
 absl::StatusOr<SealedValue> Service::SealAnew(const Keys& keys,

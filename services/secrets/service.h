@@ -14,6 +14,7 @@
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
+#include "common/rpc/state_dispatcher.h"
 #include "common/sync/mutex.h"
 #include "services/secrets/state.h"
 
@@ -59,9 +60,6 @@ class Service {
 
   void AddHandlers();
   void AddQueries();
-  // Adds a command whose request alone decides.
-  template <typename Request, typename Response>
-  void Command();
 
   void Prepare(std::function<void(absl::Status)> started);
   absl::Status LoadKeys();
@@ -85,7 +83,7 @@ class Service {
 
   const Dependencies with_;
   EventSourced<State> state_;
-  rpc::Dispatcher dispatcher_;
+  rpc::StateDispatcher<State> dispatcher_;
 
   // Calls come before the service serves, where another process leads.
   mutable Mutex mutex_;
