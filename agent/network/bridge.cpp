@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "agent/network/host_forwarding.h"
 #include "agent/runtime/podman/json_fields.h"
+#include "agent/runtime/program.h"
 #include "common/check/check.h"
 #include "common/status/status_macros.h"
 
@@ -15,7 +16,6 @@ namespace berth {
 namespace {
 
 using nlohmann::json;
-
 // What is shown of the containers that are in the way.
 constexpr size_t kNamesShownMax = 5;
 
@@ -66,7 +66,32 @@ absl::Status Bridge::EnsureNetwork(const HostPrefix& prefix) {
   return ForwardBetweenHosts(prefix);
 }
 
+absl::Status Bridge::RemoveLeftover() {
+  const std::string interface = InterfaceName();
+  const auto link = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"ip", "link"});
+    return RunProgram(arguments, {.timeout = kNetworkCallMax});
+  };
+  BERTH_ASSIGN_OR_RETURN(const ProgramResult found, link({"show", "dev", interface}));
+  if (found.exit_code != 0) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const ProgramResult attached, link({"show", "master", interface}));
+  if (attached.exit_code != 0 || !attached.output.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("interface ", interface,
+                     " is in use and belongs to no network of Podman's: remove it with "
+                     "ip link delete ",
+                     interface, ", or name another network in the agent's settings"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const ProgramResult removed, link({"delete", interface}));
+  if (removed.exit_code == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("interface ", interface,
+                                                    " of an earlier "
+                                                    "network cannot be removed: ",
+                                                    removed.output));
+}
+
 absl::Status Bridge::Create(const HostPrefix& prefix) {
+  BERTH_RETURN_IF_ERROR(RemoveLeftover());
   const json request = {
       {"name", name_},
       {"driver", "bridge"},

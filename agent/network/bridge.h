@@ -28,6 +28,9 @@ class Bridge : public Network {
  private:
   std::string InterfaceName() const { return name_ + "0"; }
   absl::Status Create(const HostPrefix& prefix);
+  // Removes an interface of the network's name that is there before the network, and to which
+  // nothing is attached: Podman would take it over with whatever addresses it has.
+  absl::Status RemoveLeftover();
   absl::Status RemoveUnused(const nlohmann::json& network);
 
   const std::string name_;

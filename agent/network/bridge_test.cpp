@@ -139,6 +139,27 @@ TEST_CASE("a network with another prefix is made anew only if nothing is attache
   CHECK_THAT(std::string(status.message()), Catch::Contains("fd00:1:2:3::/64"));
 }
 
+TEST_CASE("an interface that an earlier network left behind is not taken over",
+          "[network][root][integration]") {
+  Host host;
+  const std::string leftover = NetworkName() + "0";
+  MustRun({"ip", "link", "add", leftover, "type", "bridge"});
+  MustRun({"ip", "-6", "address", "add", "fd00:1:2:9::1/64", "dev", leftover, "nodad"});
+
+  MustRun({"ip", "link", "add", "port", "type", "veth", "peer", "name", "port-peer"});
+  MustRun({"ip", "link", "set", "port", "master", leftover});
+  const absl::Status in_use = host.bridge.EnsureNetwork(kPrefix);
+  CHECK(in_use.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(in_use.message()), Catch::Contains("ip link delete " + leftover));
+  MustRun({"ip", "link", "delete", "port"});
+
+  REQUIRE(host.bridge.EnsureNetwork(kPrefix) == absl::OkStatus());
+  host.StartServer();
+  CHECK(Fetch(absl::StrCat("http://[", kAddress, "]:8080/")) == "hello\n");
+  CHECK(MustRun({"ip", "-6", "address", "show", "dev", leftover}).find("fd00:1:2:9:") ==
+        std::string::npos);
+}
+
 TEST_CASE("a network that was never made has no interface", "[network][root][integration]") {
   Host host;
   CHECK(host.bridge.Interface().status().code() == absl::StatusCode::kNotFound);
