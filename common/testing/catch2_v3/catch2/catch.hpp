@@ -16,3 +16,5 @@ using TestEventListenerBase = EventListenerBase;
 inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }
 
 }  // namespace Catch
+
+using Catch::Approx;
