@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/testing/eventually.h"
 #include "common/testing/temp_dir.h"
 #include "integration/harness/platform.h"
@@ -17,15 +16,6 @@ namespace {
 
 constexpr int kForbidden = 4;
 constexpr absl::Duration kSeenMax = absl::Seconds(30);
-
-// The words after `berth` of a command that `berth` printed, and more.
-std::vector<std::string> AsPrinted(const Json& printed, const std::vector<std::string>& more) {
-  std::vector<std::string> words = absl::StrSplit(printed.at("command").get<std::string>(), ' ');
-  REQUIRE(words.front() == "berth");
-  words.erase(words.begin());
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 // Where the edge stands in `berth edge list`; empty: it is none.
 std::string EdgeState(const Platform& platform, const std::string& name) {

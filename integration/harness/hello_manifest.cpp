@@ -9,8 +9,8 @@ std::string HelloManifest::ToYaml() const {
   std::string yaml =
       absl::StrCat("schema: berth/v1\napp: ", app, "\nimage: ", image, "\nprocesses:\n  web:\n");
   std::string process =
-      "ports: {http: 8080}\nresources: {cpu: 50m, memory: 16MiB}\n"
-      "checks: {ready: {http: {port: http, path: /healthz}, interval: 200ms}}\n";
+      absl::StrCat("ports: {", ports, "}\nresources: {cpu: 50m, memory: 16MiB}\n",
+                   "checks: {ready: {http: {port: http, path: /healthz}, interval: 200ms}}\n");
   if (replicas) absl::StrAppend(&process, "replicas: ", *replicas, "\n");
   absl::StrAppend(&process, "env: {HELLO_VERSION: \"", version, "\"}\n", more);
   for (absl::string_view line : absl::StrSplit(process, '\n', absl::SkipEmpty())) {

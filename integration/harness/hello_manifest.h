@@ -12,6 +12,7 @@ struct HelloManifest {
   std::optional<int> replicas = 2;
   std::string version = "1";
   std::string image = "localhost/hello";
+  std::string ports = "http: 8080";
   // Further lines of the process, none indented.
   std::string more = {};
   // Lines of `routes`, each indented by two.

@@ -1,90 +1,24 @@
 #include "integration/harness/own_machine.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <stdexcept>
-#include <system_error>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "integration/harness/program.h"
+#include "integration/harness/machine_namespaces.h"
 
 namespace berth::integration {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr char kInterfaces[] = "/proc/thread-self/net/dev";
 
-// Where Podman keeps what must not outlive a boot. Its list of taken addresses is there, one for
-// all storages.
-constexpr const char* kRuntimeFolders[] = {"/run/containers", "/run/libpod", "/run/netns"};
-constexpr char kStorage[] = "/var/lib/containers";
-constexpr char kConfiguration[] = "/etc/containers";
-constexpr char kOwnNamespace[] = "/proc/self/ns/mnt";
-
-void MustMount(const std::string& source, const std::string& target, const char* type,
-               unsigned long flags) {
-  fs::create_directories(target);
-  if (mount(source.c_str(), target.c_str(), type, flags, nullptr) != 0) {
-    throw std::runtime_error(absl::StrCat("mount on ", target, ": ", std::strerror(errno)));
-  }
-}
-
-std::string TextOf(const fs::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-// The mounts that containers have, in the order they were made.
-std::vector<std::string> ContainerMounts() {
-  std::vector<std::string> points;
-  const std::string mounts = TextOf("/proc/thread-self/mountinfo");
-  for (absl::string_view line : absl::StrSplit(mounts, '\n', absl::SkipEmpty())) {
-    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
-    const std::string& point = fields.at(4);
-    // Podman itself mounts the folder above these onto itself and leaves it.
-    if (absl::StrContains(point, "/overlay/") || absl::StrContains(point, "/overlay-containers/") ||
-        absl::StartsWith(point, "/run/netns/")) {
-      points.push_back(point);
-    }
-  }
-  return points;
-}
-
-struct Process {
-  pid_t pid = 0;
-  std::string command_line;
-};
-
-// Those of this mount namespace but this one. A container's own process is in another, its monitor
-// is here.
-std::vector<Process> Processes() {
-  std::vector<Process> processes;
-  const fs::path own = fs::read_symlink(kOwnNamespace);
-  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
-    Process process;
-    if (!absl::SimpleAtoi(entry.path().filename().string(), &process.pid)) continue;
-    // What has ended meanwhile has no namespace.
-    std::error_code ended;
-    if (process.pid == getpid() || fs::read_symlink(entry.path() / "ns/mnt", ended) != own) {
-      continue;
-    }
-    process.command_line = TextOf(entry.path() / "cmdline");
-    std::replace(process.command_line.begin(), process.command_line.end(), '\0', ' ');
-    processes.push_back(process);
-  }
-  return processes;
-}
+std::string OwnMountNamespace() { return std::filesystem::read_symlink("/proc/self/ns/mnt"); }
 
 }  // namespace
 
@@ -93,37 +27,24 @@ const OwnMachine& OwnMachine::Enter() {
   return entered;
 }
 
-OwnMachine::OwnMachine() {
-  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
-    throw std::runtime_error(absl::StrCat("a namespace, which needs root: ", std::strerror(errno)));
-  }
-  MustMount("none", "/", nullptr, MS_REC | MS_PRIVATE);
-  // The containers that run already: of no use here, and in the way when they are removed.
-  std::vector<std::string> inherited = ContainerMounts();
-  std::reverse(inherited.begin(), inherited.end());
-  for (const std::string& point : inherited) umount2(point.c_str(), MNT_DETACH);
-  for (const char* runtime_folder : kRuntimeFolders) MustMount("tmpfs", runtime_folder, "tmpfs", 0);
-  fs::create_directories(folder_.File("storage"));
-  MustMount(folder_.File("storage"), kStorage, nullptr, MS_BIND);
-  fs::copy(kConfiguration, folder_.File("configuration"), fs::copy_options::recursive);
-  fs::remove_all(folder_.File("configuration/networks"));
-  MustMount(folder_.File("configuration"), kConfiguration, nullptr, MS_BIND);
-  MustRun({"ip", "link", "set", "lo", "up"});
-}
+OwnMachine::OwnMachine() { EnterNewMachine(folder_); }
 
 OwnMachine::~OwnMachine() {
   // With what Podman mounted below.
-  umount2(kStorage, MNT_DETACH);
-  umount2(kConfiguration, MNT_DETACH);
+  for (const char* folder : {"/var/lib/containers", "/etc/containers"}) {
+    umount2(folder, MNT_DETACH);
+  }
 }
 
 std::vector<std::string> OwnMachine::Occupants() const {
   std::vector<std::string> occupants;
-  for (const Process& process : Processes()) {
+  for (const Process& process : ProcessesIn(OwnMountNamespace())) {
     occupants.push_back(absl::StrCat("process ", process.pid, " ", process.command_line));
   }
   // Two lines of headings. The file follows the thread, unlike /sys/class/net, the mount.
-  const std::string interfaces = TextOf("/proc/thread-self/net/dev");
+  std::ifstream file(kInterfaces);
+  const std::string interfaces{std::istreambuf_iterator<char>(file),
+                               std::istreambuf_iterator<char>()};
   for (absl::string_view line : absl::StrSplit(interfaces, '\n', absl::SkipEmpty())) {
     const absl::string_view name = absl::StripAsciiWhitespace(line.substr(0, line.find(':')));
     if (absl::StrContains(line, '|') || name == "lo") continue;
@@ -136,7 +57,7 @@ std::vector<std::string> OwnMachine::Occupants() const {
 }
 
 void OwnMachine::KillProcesses() const {
-  for (const Process& process : Processes()) kill(process.pid, SIGKILL);
+  for (const Process& process : ProcessesIn(OwnMountNamespace())) kill(process.pid, SIGKILL);
 }
 
 }  // namespace berth::integration

@@ -25,10 +25,10 @@ std::string VersionOf(const std::string& page) {
   return page.substr(value, page.find('\n', value) - value);
 }
 
-Serving AskAll(const Platform& platform, const std::string& app) {
+Serving AskAll(const Workstation& workstation, const std::string& app) {
   Serving serving;
   std::vector<std::pair<Instance, std::string>> silent;
-  for (const Instance& instance : platform.Instances(app)) {
+  for (const Instance& instance : workstation.Instances(app)) {
     if (!instance.ready()) continue;
     const Page page = Get(instance.Url());
     if (page.status == 200) {
@@ -39,7 +39,7 @@ Serving AskAll(const Platform& platform, const std::string& app) {
     }
   }
   if (silent.empty()) return serving;
-  const std::vector<Instance> later = platform.Instances(app);
+  const std::vector<Instance> later = workstation.Instances(app);
   for (const auto& [instance, why] : silent) {
     if (IsReady(later, instance.id)) {
       serving.failures.push_back(absl::StrCat(instance.id, ": ", why));
@@ -50,9 +50,9 @@ Serving AskAll(const Platform& platform, const std::string& app) {
   return serving;
 }
 
-std::string WhyNotServing(const Platform& platform, const std::string& app, size_t count,
+std::string WhyNotServing(const Workstation& workstation, const std::string& app, size_t count,
                           const std::string& version) {
-  const std::optional<std::vector<Instance>> instances = platform.TryInstances(app);
+  const std::optional<std::vector<Instance>> instances = workstation.TryInstances(app);
   if (!instances) return "berth status fails";
   std::string why;
   if (instances->size() != count) absl::StrAppend(&why, instances->size(), " instances\n");
@@ -65,11 +65,11 @@ std::string WhyNotServing(const Platform& platform, const std::string& app, size
   return why;
 }
 
-std::string WhyNeverServing(const Platform& platform, const std::string& app, size_t count,
+std::string WhyNeverServing(const Workstation& workstation, const std::string& app, size_t count,
                             const std::string& version, absl::Duration limit) {
   std::string why;
   (void)testing::Eventually(limit, [&] {
-    why = WhyNotServing(platform, app, count, version);
+    why = WhyNotServing(workstation, app, count, version);
     return why.empty();
   });
   return why;

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "integration/harness/platform.h"
+#include "integration/harness/workstation.h"
 
 namespace berth::integration {
 
@@ -23,15 +23,15 @@ struct Serving {
 std::string VersionOf(const std::string& page);
 
 // Asks every ready instance of the app for its page.
-Serving AskAll(const Platform& platform, const std::string& app);
+Serving AskAll(const Workstation& workstation, const std::string& app);
 
 // Empty once `count` instances, and no others, are ready and answer as `version`; else what is not
 // so. For CHECK(WhyNotServing(…) == "").
-std::string WhyNotServing(const Platform& platform, const std::string& app, size_t count,
+std::string WhyNotServing(const Workstation& workstation, const std::string& app, size_t count,
                           const std::string& version);
 
 // The same after at most `limit`.
-std::string WhyNeverServing(const Platform& platform, const std::string& app, size_t count,
+std::string WhyNeverServing(const Workstation& workstation, const std::string& app, size_t count,
                             const std::string& version, absl::Duration limit = absl::Seconds(60));
 
 }  // namespace berth::integration
