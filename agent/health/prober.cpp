@@ -1,21 +1,22 @@
 #include "agent/health/prober.h"
 
-#include <curl/curl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <memory>
+#include <stop_token>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "common/check/check.h"
+#include "common/clock/system_clock.h"
+#include "common/http/http_exchange.h"
 #include "common/net/socket_address.h"
 #include "common/net/unique_fd.h"
+#include "common/status/status_macros.h"
 
 namespace berth {
 namespace {
@@ -26,36 +27,30 @@ constexpr size_t kOutputBytesShown = 200;
 
 CheckResult Failed(std::string detail) { return {.passed = false, .detail = std::move(detail)}; }
 
-CheckResult RunTcpCheck(const TcpCheck& check, const std::string& address, absl::Duration timeout) {
-  const absl::StatusOr<SocketAddress> target = SocketAddress::FromIp(address, check.port);
-  if (!target.ok()) return Failed(std::string(target.status().message()));
-  const std::string what = absl::StrCat("connect to ", target->ToString(), ": ");
-  const UniqueFd socket(::socket(target->family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket.valid()) return Failed(absl::StrCat(what, std::strerror(errno)));
-  if (connect(socket.get(), target->sockaddr(), target->sockaddr_size()) == 0) {
-    return {.passed = true, .detail = ""};
-  }
-  if (errno != EINPROGRESS) return Failed(absl::StrCat(what, std::strerror(errno)));
+absl::StatusOr<UniqueFd> Connect(const std::string& address, uint16_t port,
+                                 absl::Duration timeout) {
+  BERTH_ASSIGN_OR_RETURN(const SocketAddress target, SocketAddress::FromIp(address, port));
+  UniqueFd socket(::socket(target.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) return absl::UnavailableError(std::strerror(errno));
+  if (connect(socket.get(), target.sockaddr(), target.sockaddr_size()) == 0) return socket;
+  if (errno != EINPROGRESS) return absl::UnavailableError(std::strerror(errno));
   pollfd connected{socket.get(), POLLOUT, 0};
   if (poll(&connected, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) <= 0) {
-    return Failed(absl::StrCat(what, "no answer within ", absl::FormatDuration(timeout)));
+    return absl::DeadlineExceededError(
+        absl::StrCat("no answer within ", absl::FormatDuration(timeout)));
   }
   int error = 0;
   socklen_t error_size = sizeof(error);
   getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &error_size);
-  if (error != 0) return Failed(absl::StrCat(what, std::strerror(error)));
-  return {.passed = true, .detail = ""};
+  if (error != 0) return absl::UnavailableError(std::strerror(error));
+  return socket;
 }
 
-struct CurlFree {
-  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-};
-
-// Reads and forgets; a page without end is left at the limit, where its status is long known.
-size_t SkipPage(char*, size_t, size_t count, void* bytes_read) {
-  size_t& total = *static_cast<size_t*>(bytes_read);
-  total += count;
-  return total > kPageBytesMax ? 0 : count;
+CheckResult RunTcpCheck(const TcpCheck& check, const std::string& address, absl::Duration timeout) {
+  const absl::Status connected = Connect(address, check.port, timeout).status();
+  if (connected.ok()) return {.passed = true, .detail = ""};
+  return Failed(absl::StrCat("connect to ", FormatHostPort({address, check.port}), ": ",
+                             connected.message()));
 }
 
 bool IsExpected(const HttpCheck& check, int status) {
@@ -63,39 +58,42 @@ bool IsExpected(const HttpCheck& check, int status) {
   return std::find(check.statuses.begin(), check.statuses.end(), status) != check.statuses.end();
 }
 
+// The status of the answer to GET. Its page is read and forgotten, so that a server does not see
+// its client leave in the middle; one without end is left at the limit.
+absl::StatusOr<int> StatusOf(const HttpCheck& check, const std::string& address,
+                             absl::Duration timeout) {
+  const SystemClock clock;
+  const absl::Duration begin = clock.Monotonic();
+  BERTH_ASSIGN_OR_RETURN(const UniqueFd socket, Connect(address, check.port, timeout));
+  const std::string request = absl::StrCat(
+      "GET ", check.path, " HTTP/1.1\r\nHost: ", FormatHostPort({address, check.port}),
+      "\r\nUser-Agent: berth-agent/" BERTH_VERSION "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+  int status = 0;
+  size_t page_bytes = 0;
+  BERTH_RETURN_IF_ERROR(ExchangeHttp(socket.get(), request, timeout - (clock.Monotonic() - begin),
+                                     std::stop_token(),
+                                     {.on_head = [&](int answered) { status = answered; },
+                                      .on_bytes =
+                                          [&](absl::string_view bytes) {
+                                            page_bytes += bytes.size();
+                                            return page_bytes <= kPageBytesMax;
+                                          }}));
+  return status;
+}
+
 CheckResult RunHttpCheck(const HttpCheck& check, const std::string& address,
                          absl::Duration timeout) {
-  const std::string url =
-      absl::StrCat("http://", FormatHostPort({address, check.port}), check.path);
-  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
-  BERTH_CHECK(initialized == CURLE_OK);
-  const std::unique_ptr<CURL, CurlFree> curl(curl_easy_init());
-  BERTH_CHECK(curl != nullptr);
-  size_t bytes_read = 0;
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http");
-  curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "berth-agent/" BERTH_VERSION);
-  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");  // Whatever the environment says.
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);  // No SIGALRM: there are other threads.
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(absl::ToInt64Milliseconds(timeout)));
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, SkipPage);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &bytes_read);
-  const CURLcode code = curl_easy_perform(curl.get());
-  const bool page_cut = code == CURLE_WRITE_ERROR && bytes_read > kPageBytesMax;
-  if (code != CURLE_OK && !page_cut) {
-    return Failed(
-        absl::StrCat("GET ", url, ": ",
-                     code == CURLE_OPERATION_TIMEDOUT
-                         ? absl::StrCat("no answer within ", absl::FormatDuration(timeout))
-                         : curl_easy_strerror(code)));
+  const std::string what =
+      absl::StrCat("GET http://", FormatHostPort({address, check.port}), check.path, ": ");
+  const absl::StatusOr<int> status = StatusOf(check, address, timeout);
+  if (absl::IsDeadlineExceeded(status.status())) {
+    return Failed(absl::StrCat(what, "no answer within ", absl::FormatDuration(timeout)));
   }
-  long status = 0;
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (IsExpected(check, static_cast<int>(status))) return {.passed = true, .detail = ""};
+  if (!status.ok()) return Failed(absl::StrCat(what, status.status().message()));
+  if (IsExpected(check, *status)) return {.passed = true, .detail = ""};
   const std::string wanted =
       check.statuses.empty() ? "200 to 399" : absl::StrJoin(check.statuses, ", ");
-  return Failed(absl::StrCat("GET ", url, ": status ", status, ", expected ", wanted));
+  return Failed(absl::StrCat(what, "status ", *status, ", expected ", wanted));
 }
 
 CheckResult RunExecCheck(const ExecCheck& check, const InstanceHandle& handle,

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/network/host_forwarding.h"
-#include "agent/runtime/podman/json_fields.h"
 #include "agent/runtime/program.h"
 #include "common/check/check.h"
+#include "common/libpod/json_fields.h"
 #include "common/status/status_macros.h"
 
 namespace berth {

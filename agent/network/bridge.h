@@ -4,8 +4,8 @@
 #include <string>
 
 #include "agent/network/network.h"
-#include "agent/runtime/podman/libpod_client.h"
 #include "agent/runtime/podman/podman_service.h"
+#include "common/libpod/libpod_client.h"
 
 namespace berth {
 

@@ -8,7 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "agent/runtime/podman/json_fields.h"
+#include "common/libpod/json_fields.h"
 #include "common/status/status_macros.h"
 
 namespace berth {

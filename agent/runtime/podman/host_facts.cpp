@@ -4,7 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "agent/runtime/podman/json_fields.h"
+#include "common/libpod/json_fields.h"
 
 namespace berth {
 

@@ -7,9 +7,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "agent/runtime/driver.h"
-#include "agent/runtime/podman/libpod_client.h"
 #include "agent/runtime/podman/podman_service.h"
 #include "common/clock/clock.h"
+#include "common/libpod/libpod_client.h"
 #include "common/sync/mutex.h"
 
 namespace berth {

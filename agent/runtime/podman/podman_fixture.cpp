@@ -8,10 +8,10 @@
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
-#include "agent/runtime/podman/json_fields.h"
-#include "agent/runtime/podman/libpod_client.h"
 #include "agent/runtime/podman/podman_driver.h"
 #include "agent/runtime/program.h"
+#include "common/libpod/json_fields.h"
+#include "common/libpod/libpod_client.h"
 
 namespace berth::testing {
 namespace {

@@ -1,4 +1,4 @@
-#include "agent/runtime/podman/libpod_error.h"
+#include "common/libpod/libpod_error.h"
 
 #include <catch2/catch.hpp>
 
@@ -7,7 +7,7 @@
 namespace berth {
 namespace {
 
-TEST_CASE("what a host lacks is said with what to do", "[agent][podman]") {
+TEST_CASE("what a host lacks is said with what to do", "[libpod][error]") {
   const auto [message, remedy] = GENERATE(table<const char*, const char*>({
       {"crun: cgroups in hybrid mode not supported: OCI runtime error", "set runtime=\"runc\""},
       {"runc: setrlimit RLIMIT_NOFILE: Operation not permitted", "default_ulimits"},
@@ -20,7 +20,7 @@ TEST_CASE("what a host lacks is said with what to do", "[agent][podman]") {
   CHECK_THAT(std::string(status.message()), Catch::Contains(message));
 }
 
-TEST_CASE("failures that Podman tells apart in words get a code of their own", "[agent][podman]") {
+TEST_CASE("failures that Podman tells apart in words get a code of their own", "[libpod][error]") {
   const auto [message, code] = GENERATE(table<const char*, absl::StatusCode>({
       {"OCI runtime attempted to invoke a command that was not found",
        absl::StatusCode::kInvalidArgument},
@@ -31,7 +31,7 @@ TEST_CASE("failures that Podman tells apart in words get a code of their own", "
   CHECK(LibpodError(500, message).code() == code);
 }
 
-TEST_CASE("a failed pull is not found, not allowed, or to be tried again", "[agent][podman]") {
+TEST_CASE("a failed pull is not found, not allowed, or to be tried again", "[libpod][error]") {
   const auto [message, code] = GENERATE(table<const char*, absl::StatusCode>({
       {"reading manifest sha256:1 in quay.io/x: manifest unknown", absl::StatusCode::kNotFound},
       {"initializing source docker://r/x:1: reading manifest 1 in r/x: name unknown",
@@ -48,7 +48,7 @@ TEST_CASE("a failed pull is not found, not allowed, or to be tried again", "[age
   CHECK_THAT(std::string(status.message()), Catch::Contains("r/x:1"));
 }
 
-TEST_CASE("an image's own name says nothing about why its pull failed", "[agent][podman]") {
+TEST_CASE("an image's own name says nothing about why its pull failed", "[libpod][error]") {
   const absl::Status status =
       PullError("r/not-found/access-is denied@sha256:1",
                 "initializing source docker://r/not-found/access-is denied@sha256:1: reading "

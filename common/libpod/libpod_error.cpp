@@ -1,4 +1,4 @@
-#include "agent/runtime/podman/libpod_error.h"
+#include "common/libpod/libpod_error.h"
 
 #include <string>
 
