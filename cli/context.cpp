@@ -41,6 +41,7 @@ Context ParseContext(const yaml::Value& value) {
   Take(&fields, "ca_file", &context.ca_file);
   Take(&fields, "ca_pem", &context.ca_pem);
   Take(&fields, "org", &context.org);
+  Take(&fields, "podman_socket", &context.podman_socket);
   fields.RefuseUnknown();
   return context;
 }
@@ -108,6 +109,9 @@ std::string FormatConfig(const Config& config) {
       absl::StrAppend(&text, "    ca_pem: ", Quoted(context.ca_pem), "\n");
     }
     if (!context.org.empty()) absl::StrAppend(&text, "    org: ", Quoted(context.org), "\n");
+    if (!context.podman_socket.empty()) {
+      absl::StrAppend(&text, "    podman_socket: ", Quoted(context.podman_socket), "\n");
+    }
   }
   return text;
 }
@@ -233,6 +237,7 @@ absl::StatusOr<Target> ResolveTarget(const TargetFlags& flags, const Environment
     target.ca_pem = context.ca_pem;
   }
   target.server = First({target.server, context.server});
+  target.podman_socket = context.podman_socket;
   target.org = First({flags.org, variable("BERTH_ORG"), project.org, context.org});
   target.app = First({flags.app, variable("BERTH_APP"), project.app});
   target.env = First({flags.env, variable("BERTH_ENV"), kDefaultEnvironment});

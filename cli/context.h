@@ -17,6 +17,8 @@ struct Context {
   std::string ca_file;  // The platform CA, PEM; or
   std::string ca_pem;   // the same inline.
   std::string org;      // The org that commands are about unless they say otherwise.
+  // Where the service of this machine's Podman listens, if that is known.
+  std::string podman_socket = "";
 };
 
 // The person's config.yaml: contexts, and which of them commands use. Tokens are elsewhere.
@@ -82,6 +84,7 @@ struct Target {
   std::string org;
   std::string app;  // Empty: not known.
   std::string env;
+  std::string podman_socket;  // Empty: not known.
 };
 
 inline constexpr char kDefaultEnvironment[] = "production";

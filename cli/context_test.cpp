@@ -25,7 +25,7 @@ Environment Variables(std::map<std::string, std::string> variables) {
 Config TwoContexts() {
   Config config;
   config.current = "local";
-  config.contexts["local"] = {"127.0.0.1:7443", "/s/ca.pem", "", "home"};
+  config.contexts["local"] = {"127.0.0.1:7443", "/s/ca.pem", "", "home", "/s/podman.sock"};
   config.contexts["work"] = {"berth.example.com:7443", "", "PEM", "acme"};
   return config;
 }
@@ -50,6 +50,7 @@ TEST_CASE("each value comes from the first place that has it", "[cli][context]")
   CHECK(target().org == "home");
   CHECK(target().app.empty());
   CHECK(target().env == "production");
+  CHECK(target().podman_socket == "/s/podman.sock");
 
   project = {"notes", "club"};
   CHECK(target().org == "club");
@@ -62,6 +63,7 @@ TEST_CASE("each value comes from the first place that has it", "[cli][context]")
   CHECK(target().context == "work");
   CHECK(target().ca_pem == "PEM");
   CHECK(target().ca_file.empty());
+  CHECK(target().podman_socket.empty());
   CHECK(target().token == "berth_2_bb");
   CHECK(target().org == "lab");
   CHECK(target().app == "wiki");
@@ -108,6 +110,7 @@ TEST_CASE("the config file reads as it was written", "[cli][context]") {
         "    server: \"127.0.0.1:7443\"\n"
         "    ca_file: \"/s/ca.pem\"\n"
         "    org: \"home\"\n"
+        "    podman_socket: \"/s/podman.sock\"\n"
         "  \"work\":\n"
         "    server: \"berth.example.com:7443\"\n"
         "    ca_pem: \"PEM\"\n"

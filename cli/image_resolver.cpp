@@ -1,5 +1,6 @@
 #include "cli/image_resolver.h"
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,8 @@
 #include "cli/https.h"
 #include "cli/image_name.h"
 #include "cli/json.h"
+#include "common/libpod/json_fields.h"
+#include "common/libpod/libpod_client.h"
 #include "common/status/status_macros.h"
 
 namespace berth::cli {
@@ -22,8 +25,27 @@ constexpr char kManifestTypes[] =
 constexpr char kPrivateAction[] =
     "check its name; a private image can be pulled with podman and tagged localhost/NAME";
 constexpr char kDigestHeader[] = "docker-content-digest";
+constexpr absl::Duration kPodmanServiceMax = absl::Seconds(2);
 
-absl::StatusOr<std::string> LocalDigest(const std::string& reference) {
+absl::Status NoLocalImage(const std::string& reference, absl::string_view why) {
+  return WithAction(absl::NotFoundError(
+                        absl::StrCat("this machine's Podman has no image ", reference, ": ", why)),
+                    absl::StrCat("build it with `podman build -t ", reference, " .`"));
+}
+
+absl::StatusOr<std::string> DigestByService(const std::string& reference,
+                                            const std::string& podman_socket) {
+  BERTH_ASSIGN_OR_RETURN(
+      const nlohmann::json image,
+      LibpodClient(podman_socket)
+          .Call({.path = absl::StrCat("/images/", PercentEncode(reference), "/json"),
+                 .timeout = kPodmanServiceMax}));
+  const std::string digest = StringOf(image, "Digest");
+  if (!IsDigest(digest)) return absl::UnavailableError("podman's service says no digest");
+  return digest;
+}
+
+absl::StatusOr<std::string> DigestByProgram(const std::string& reference) {
   const absl::StatusOr<ProgramResult> result =
       RunProgram({"podman", "image", "inspect", "--format", "{{.Digest}}", reference}, {});
   if (absl::IsNotFound(result.status())) {
@@ -37,10 +59,21 @@ absl::StatusOr<std::string> LocalDigest(const std::string& reference) {
     line = absl::StripAsciiWhitespace(line);
     if (result->exit_code == 0 && IsDigest(line)) return std::string(line);
   }
-  return WithAction(
-      absl::NotFoundError(absl::StrCat("this machine's Podman has no image ", reference, ": ",
-                                       absl::StripAsciiWhitespace(result->output))),
-      absl::StrCat("build it with `podman build -t ", reference, " .`"));
+  return NoLocalImage(reference, absl::StripAsciiWhitespace(result->output));
+}
+
+// By the service where one answers: the program takes longer to start than all else that happens
+// before an agent acts.
+absl::StatusOr<std::string> LocalDigest(const std::string& reference,
+                                        const std::string& podman_socket) {
+  if (!podman_socket.empty()) {
+    const absl::StatusOr<std::string> digest = DigestByService(reference, podman_socket);
+    if (digest.ok()) return digest;
+    if (absl::IsNotFound(digest.status())) {
+      return NoLocalImage(reference, digest.status().message());
+    }
+  }
+  return DigestByProgram(reference);
 }
 
 // The registry's own host: Docker's is not where its name points to.
@@ -109,14 +142,15 @@ absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
 
 }  // namespace
 
-absl::StatusOr<ResolvedImage> ResolveImage(const std::string& reference) {
+absl::StatusOr<ResolvedImage> ResolveImage(const std::string& reference,
+                                           const std::string& podman_socket) {
   BERTH_ASSIGN_OR_RETURN(const ImageName image, ParseImageName(reference));
   ResolvedImage resolved;
   resolved.is_local = image.is_local();
   std::string digest = image.digest;
   if (digest.empty()) {
-    BERTH_ASSIGN_OR_RETURN(digest,
-                           image.is_local() ? LocalDigest(reference) : RegistryDigest(image));
+    BERTH_ASSIGN_OR_RETURN(
+        digest, image.is_local() ? LocalDigest(reference, podman_socket) : RegistryDigest(image));
   }
   resolved.reference = image.WithDigest(digest);
   return resolved;

@@ -19,6 +19,8 @@ struct LocalPlatform {
   std::string agent_settings() const { return folder + "/agent.yaml"; }
   std::string server_state() const { return folder + "/server"; }
   std::string agent_state() const { return folder + "/agent"; }
+  // Where the agent has Podman listen unless its settings say otherwise.
+  std::string podman_socket() const { return agent_state() + "/podman/podman.sock"; }
   std::string edge_settings() const { return folder + "/edge.yaml"; }
   std::string edge_state() const { return folder + "/edge"; }
   std::string ca_file() const { return server_state() + "/ca.pem"; }

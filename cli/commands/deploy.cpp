@@ -77,7 +77,7 @@ absl::StatusOr<ExitCode> RunDeploy(const DeployOptions& options, Session* sessio
   request.set_manifest_yaml(file.yaml);
   request.set_manifest_file(file.path);
   const std::string image = options.image.empty() ? file.manifest.image().ref() : options.image;
-  BERTH_ASSIGN_OR_RETURN(const ResolvedImage resolved, ResolveImage(image));
+  BERTH_ASSIGN_OR_RETURN(const ResolvedImage resolved, ResolveImage(image, target->podman_socket));
   request.set_image(resolved.reference);
   request.set_image_is_local(resolved.is_local);
 

@@ -171,7 +171,7 @@ class Up {
     token_ = signed_in.token;
     principal_ = signed_in.principal;
     files.credentials[kLocalContext] = token_;
-    context = Context{address_, platform_.ca_file(), "", kLocalOrg};
+    context = Context{address_, platform_.ca_file(), "", kLocalOrg, platform_.podman_socket()};
     files.config.current = kLocalContext;
     return SavePersonalFiles(ProcessEnvironment, files);
   }
