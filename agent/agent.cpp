@@ -34,33 +34,46 @@ uint16_t PortOf(const Assignment& assignment, const std::string& name) {
                                                      : static_cast<uint16_t>(found->second.port());
 }
 
-std::optional<Check> ReadyCheckOf(const Assignment& assignment) {
-  const config::v1::Probe& ready = assignment.process().ready();
-  switch (ready.check_case()) {
+// What a probe of the manifest asks; nullopt: there is none.
+std::optional<Check> CheckOf(const Assignment& assignment, const config::v1::Probe& probe) {
+  switch (probe.check_case()) {
     case config::v1::Probe::kTcp:
-      return TcpCheck{PortOf(assignment, ready.tcp().port())};
+      return TcpCheck{PortOf(assignment, probe.tcp().port())};
     case config::v1::Probe::kHttp:
-      return HttpCheck{PortOf(assignment, ready.http().port()),
-                       ready.http().path(),
-                       {ready.http().expect().begin(), ready.http().expect().end()}};
+      return HttpCheck{PortOf(assignment, probe.http().port()),
+                       probe.http().path(),
+                       {probe.http().expect().begin(), probe.http().expect().end()}};
     case config::v1::Probe::kExec:
-      return ExecCheck{{ready.exec().command().begin(), ready.exec().command().end()}};
+      return ExecCheck{{probe.exec().command().begin(), probe.exec().command().end()}};
     case config::v1::Probe::CHECK_NOT_SET:
       return std::nullopt;
   }
   return std::nullopt;
 }
 
-ProbePolicy PolicyOf(const Assignment& assignment) {
-  const config::v1::Probe& ready = assignment.process().ready();
+ProbePolicy PolicyOf(const config::v1::Probe& probe) {
   ProbePolicy policy;
-  if (ready.has_interval()) policy.interval = FromProtoDuration(ready.interval());
-  if (ready.has_timeout()) policy.timeout = FromProtoDuration(ready.timeout());
-  if (ready.successes() > 0) policy.successes_needed = static_cast<int>(ready.successes());
-  if (ready.failures() > 0) policy.failures_needed = static_cast<int>(ready.failures());
-  // How long a new release may take is the rollout's deadline, which the scheduler keeps.
-  policy.start_max = absl::InfiniteDuration();
+  if (probe.has_interval()) policy.interval = FromProtoDuration(probe.interval());
+  if (probe.has_timeout()) policy.timeout = FromProtoDuration(probe.timeout());
+  if (probe.successes() > 0) policy.successes_needed = static_cast<int>(probe.successes());
+  if (probe.failures() > 0) policy.failures_needed = static_cast<int>(probe.failures());
   return policy;
+}
+
+ImageRequest::Pull PullOf(const Assignment& assignment) {
+  switch (assignment.image_pull()) {
+    case config::v1::IMAGE_PULL_ALWAYS:
+      return ImageRequest::Pull::kAlways;
+    case config::v1::IMAGE_PULL_NEVER:
+      return ImageRequest::Pull::kNever;
+    default:
+      return ImageRequest::Pull::kMissing;
+  }
+}
+
+absl::Duration GraceOf(const Assignment& assignment) {
+  const config::v1::Stop& stop = assignment.process().stop();
+  return stop.has_grace() ? FromProtoDuration(stop.grace()) : InstanceSpec().stop_grace;
 }
 
 std::string ExitReason(const InstanceStatus& status, const Assignment& assignment) {
@@ -94,7 +107,7 @@ InstanceSpec SpecOf(const Assignment& assignment, const std::string& network) {
   spec.user = process.user();
   spec.read_only_root = process.read_only_root();
   if (!process.stop().signal().empty()) spec.stop_signal = process.stop().signal();
-  if (process.stop().has_grace()) spec.stop_grace = FromProtoDuration(process.stop().grace());
+  spec.stop_grace = GraceOf(assignment);
   spec.labels["environment"] = ToString(assignment.environment());
   spec.labels["release"] = absl::StrCat(assignment.release());
   return spec;
@@ -190,7 +203,7 @@ void Agent::Desire(const std::string& key, const WatchClient::Entries& entries) 
   // Adopted before it was known what is checked of it.
   const auto adopted = local_.find(instance);
   if (adopted != local_.end() && adopted->second.health_unknown &&
-      !adopted->second.probe.has_value() &&
+      !adopted->second.ready.has_value() &&
       adopted->second.observed.phase == InstancePhase::kRunning) {
     Running(instance);
   }
@@ -287,7 +300,7 @@ void Agent::Begin(const StartInstance& action) {
       "starting an instance",
       {{"instance", instance}, {"attempt", assignment.attempt()}, {"image", assignment.image()}});
   WorkerOf(instance)->Post([this, assignment, spec = SpecOf(assignment, with_.network)]() mutable {
-    const absl::Status image = with_.driver->EnsureImage({spec.image});
+    const absl::Status image = with_.driver->EnsureImage({spec.image, PullOf(assignment)});
     if (!image.ok()) {
       with_.loop->Post([this, assignment, image] { ImageMissing(assignment, image); });
       return;
@@ -374,34 +387,54 @@ void Agent::Running(const std::string& instance) {
   const auto assignment = desired_.find(instance);
   // What is checked of it is not known yet, or it is about to be destroyed.
   if (assignment == desired_.end()) return;
-  const std::optional<Check> check = ReadyCheckOf(assignment->second);
-  if (!check.has_value()) {
-    local.health_unknown = false;
-    SetPhase(instance, scheduler::v1::PHASE_READY, "");
-    return;
-  }
-  ProbePolicy policy = PolicyOf(assignment->second);
-  // It was started long ago: it has as long as one that was ready and fails.
-  if (local.health_unknown) policy.start_max = policy.failures_needed * policy.interval;
-  local.probe.emplace(policy, with_.clock->Monotonic());
+  const config::v1::Probe& ready = assignment->second.process().ready();
+  if (ready.check_case() == config::v1::Probe::CHECK_NOT_SET) return BecameReady(instance);
+  ProbePolicy policy = PolicyOf(ready);
+  // How long a new release may take is the rollout's deadline, which the scheduler keeps. What was
+  // started long ago has as long as one that was ready and fails.
+  policy.start_max =
+      local.health_unknown ? policy.failures_needed * policy.interval : absl::InfiniteDuration();
+  local.ready.emplace(policy, with_.clock->Monotonic());
   if (!local.health_unknown) SetPhase(instance, scheduler::v1::PHASE_STARTING, "");
-  ScheduleCheck(instance);
+  ScheduleCheck(instance, CheckKind::kReady);
 }
 
-void Agent::ScheduleCheck(const std::string& instance) {
+void Agent::BecameReady(const std::string& instance) {
   Local& local = local_.at(instance);
-  const std::optional<absl::Duration> next = local.probe->NextCheckAt();
+  local.health_unknown = false;
+  SetPhase(instance, scheduler::v1::PHASE_READY, "");
+  const config::v1::Probe& live = desired_.at(instance).process().live();
+  if (local.live.has_value() || live.check_case() == config::v1::Probe::CHECK_NOT_SET) return;
+  ProbePolicy policy = PolicyOf(live);
+  // It has started already, so there is nothing that its checks would have to wait for.
+  policy.start_interval = policy.interval;
+  policy.start_max = policy.failures_needed * policy.interval;
+  local.live.emplace(policy, with_.clock->Monotonic());
+  ScheduleCheck(instance, CheckKind::kLive);
+}
+
+void Agent::EndChecks(Local* local) {
+  local->ready.reset();
+  local->live.reset();
+}
+
+Probe* Agent::FindProbe(const std::string& instance, int64_t attempt, CheckKind kind) {
+  const auto found = local_.find(instance);
+  if (found == local_.end() || found->second.observed.attempt != attempt ||
+      found->second.observed.phase != InstancePhase::kRunning || !desired_.contains(instance)) {
+    return nullptr;
+  }
+  std::optional<Probe>& probe = ProbeOf(found->second, kind);
+  return probe.has_value() ? &*probe : nullptr;
+}
+
+void Agent::ScheduleCheck(const std::string& instance, CheckKind kind) {
+  Local& local = local_.at(instance);
+  const std::optional<absl::Duration> next = ProbeOf(local, kind)->NextCheckAt();
   if (!next.has_value()) return;
-  const int64_t attempt = local.observed.attempt;
   const absl::Duration delay = std::max(absl::ZeroDuration(), *next - with_.clock->Monotonic());
-  auto run = [this, instance, attempt] {
-    const auto found = local_.find(instance);
-    if (found == local_.end() || found->second.observed.attempt != attempt ||
-        found->second.observed.phase != InstancePhase::kRunning ||
-        !found->second.probe.has_value()) {
-      return;
-    }
-    RunCheck(instance);
+  auto run = [this, instance, kind, attempt = local.observed.attempt] {
+    if (FindProbe(instance, attempt, kind) != nullptr) RunCheck(instance, kind);
   };
   if (delay == absl::ZeroDuration()) {
     with_.loop->Post(run);
@@ -410,58 +443,93 @@ void Agent::ScheduleCheck(const std::string& instance) {
   }
 }
 
-void Agent::RunCheck(const std::string& instance) {
+void Agent::RunCheck(const std::string& instance, CheckKind kind) {
   Local& local = local_.at(instance);
-  const auto assignment = desired_.find(instance);
-  if (assignment == desired_.end() || local.observed.busy) return;
-  const std::optional<Check> check = ReadyCheckOf(assignment->second);
+  if (local.observed.busy) return;
+  const Assignment& assignment = desired_.at(instance);
+  const config::v1::Probe& asked =
+      kind == CheckKind::kReady ? assignment.process().ready() : assignment.process().live();
+  const std::optional<Check> check = CheckOf(assignment, asked);
   if (!check.has_value()) return;
-  local.probe->BeginCheck();
-  CheckRequest request{*check, Ipv6Text(assignment->second.address()), local.observed.handle,
-                       PolicyOf(assignment->second).timeout};
+  ProbeOf(local, kind)->BeginCheck();
+  CheckRequest request{*check, Ipv6Text(assignment.address()), local.observed.handle,
+                       PolicyOf(asked).timeout};
   OneOf(with_.checkers, instance)
-      ->Post([this, instance, attempt = local.observed.attempt, request = std::move(request)] {
-        const CheckResult result = with_.run_check(request);
-        with_.loop->Post(
-            [this, instance, attempt, result] { CheckDone(instance, attempt, result); });
-      });
+      ->Post(
+          [this, instance, kind, attempt = local.observed.attempt, request = std::move(request)] {
+            const CheckResult result = with_.run_check(request);
+            with_.loop->Post([this, instance, attempt, kind, result] {
+              CheckDone(instance, attempt, kind, result);
+            });
+          });
 }
 
-void Agent::CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result) {
-  const auto found = local_.find(instance);
-  if (found == local_.end() || found->second.observed.attempt != attempt ||
-      found->second.observed.phase != InstancePhase::kRunning || !found->second.probe.has_value()) {
-    return;
+void Agent::CheckDone(const std::string& instance, int64_t attempt, CheckKind kind,
+                      const CheckResult& result) {
+  Probe* const probe = FindProbe(instance, attempt, kind);
+  if (probe == nullptr) return;
+  probe->RecordCheck(result, with_.clock->Monotonic());
+  if (kind == CheckKind::kReady) {
+    ReadyCheckDone(instance);
+  } else if (probe->health() == Health::kUnready) {
+    return LiveCheckFailed(instance);
   }
-  Local& local = found->second;
-  local.probe->RecordCheck(result, with_.clock->Monotonic());
-  switch (local.probe->health()) {
+  ScheduleCheck(instance, kind);
+}
+
+void Agent::ReadyCheckDone(const std::string& instance) {
+  Local& local = local_.at(instance);
+  switch (local.ready->health()) {
     case Health::kReady:
-      local.health_unknown = false;
-      SetPhase(instance, scheduler::v1::PHASE_READY, "");
+      BecameReady(instance);
       break;
     case Health::kStarting:
       if (!local.health_unknown) {
-        SetPhase(instance, scheduler::v1::PHASE_STARTING, local.probe->detail());
+        SetPhase(instance, scheduler::v1::PHASE_STARTING, local.ready->detail());
       }
       break;
     case Health::kUnready:
       local.health_unknown = false;
-      SetPhase(instance, scheduler::v1::PHASE_UNREADY, local.probe->detail());
+      SetPhase(instance, scheduler::v1::PHASE_UNREADY, local.ready->detail());
       break;
   }
-  ScheduleCheck(instance);
+}
+
+// It runs and does not work any more: once it is stopped, it has failed.
+void Agent::LiveCheckFailed(const std::string& instance) {
+  Local& local = local_.at(instance);
+  local.live_failure = absl::StrCat("its live check failed: ", local.live->detail());
+  LogWarning("an instance is stopped", {{"instance", instance}, {"why", local.live_failure}});
+  EndChecks(&local);
+  SetPhase(instance, scheduler::v1::PHASE_UNREADY, local.live_failure);
+  local.observed.busy = true;
+  StopFailed(instance, GraceOf(desired_.at(instance)));
+}
+
+void Agent::StopFailed(const std::string& instance, absl::Duration grace) {
+  WorkerOf(instance)->Post([this, instance, handle = local_.at(instance).observed.handle, grace] {
+    const absl::Status status = with_.driver->Stop(handle, grace);
+    with_.loop->Post([this, instance, grace, status] {
+      if (!status.ok()) {
+        LogWarning("an instance could not be stopped and is tried again",
+                   {{"instance", instance}, {"why", status.message()}});
+        with_.loop->PostAfter(kRetryDelay,
+                              [this, instance, grace] { StopFailed(instance, grace); });
+        return;
+      }
+      local_.at(instance).observed.busy = false;
+      InspectExit(instance);
+      Reconcile();
+    });
+  });
 }
 
 void Agent::Begin(const StopInstance& action) {
   Local& local = local_.at(action.instance);
   local.observed.busy = true;
-  local.probe.reset();
-  const config::v1::Stop& stop = action.assignment.process().stop();
-  const absl::Duration grace =
-      stop.has_grace() ? FromProtoDuration(stop.grace()) : InstanceSpec().stop_grace;
+  EndChecks(&local);
   LogInfo("stopping an instance", {{"instance", action.instance}});
-  WorkerOf(action.instance)->Post([this, action, grace] {
+  WorkerOf(action.instance)->Post([this, action, grace = GraceOf(action.assignment)] {
     const absl::Status status = with_.driver->Stop(action.handle, grace);
     with_.loop->Post([this, instance = action.instance, status] {
       if (!status.ok()) {
@@ -487,7 +555,7 @@ void Agent::Begin(const DestroyInstance& action) {
     return;
   }
   local.observed.busy = true;
-  local.probe.reset();
+  EndChecks(&local);
   WorkerOf(action.instance)->Post([this, action] {
     const absl::Status status = with_.driver->Destroy(action.handle);
     with_.loop->Post([this, instance = action.instance, status] {
@@ -535,45 +603,50 @@ void Agent::InstanceExited(const std::string& instance) {
 
 void Agent::InspectExit(const std::string& instance) {
   Local& local = local_.at(instance);
-  WorkerOf(instance)->Post(
-      [this, instance, attempt = local.observed.attempt, handle = local.observed.handle] {
-        absl::StatusOr<InstanceStatus> status = with_.driver->Inspect(handle);
-        if (status.ok() && status->phase == InstancePhase::kRunning) return;
-        std::vector<std::string> log_tail;
-        if (auto lines = with_.driver->TailLog(handle, kLogTailLines); lines.ok()) {
-          log_tail = *std::move(lines);
-        }
-        with_.loop->Post([this, instance, attempt, status, log_tail] {
-          const auto found = local_.find(instance);
-          if (found == local_.end() || found->second.observed.attempt != attempt ||
-              found->second.observed.busy) {
-            return;
-          }
-          if (!status.ok()) {
-            with_.loop->PostAfter(kRetryDelay, [this, instance] {
-              if (local_.contains(instance)) InspectExit(instance);
-            });
-            return;
-          }
-          found->second.observed.phase = InstancePhase::kExited;
-          const auto assignment = desired_.find(instance);
-          if (assignment == desired_.end() ||
-              assignment->second.intent() == scheduler::v1::INTENT_STOP) {
-            Reconcile();
-            return;
-          }
-          Failed(instance, scheduler::v1::FAILURE_EXIT, ExitReason(*status, assignment->second),
-                 status->exit_code, log_tail);
-          Reconcile();
+  WorkerOf(instance)->Post([this, instance, attempt = local.observed.attempt,
+                            handle = local.observed.handle] {
+    absl::StatusOr<InstanceStatus> status = with_.driver->Inspect(handle);
+    if (status.ok() && status->phase == InstancePhase::kRunning) return;
+    std::vector<std::string> log_tail;
+    if (auto lines = with_.driver->TailLog(handle, kLogTailLines); lines.ok()) {
+      log_tail = *std::move(lines);
+    }
+    with_.loop->Post([this, instance, attempt, status, log_tail] {
+      const auto found = local_.find(instance);
+      if (found == local_.end() || found->second.observed.attempt != attempt ||
+          found->second.observed.busy) {
+        return;
+      }
+      if (!status.ok()) {
+        with_.loop->PostAfter(kRetryDelay, [this, instance] {
+          if (local_.contains(instance)) InspectExit(instance);
         });
-      });
+        return;
+      }
+      found->second.observed.phase = InstancePhase::kExited;
+      const auto assignment = desired_.find(instance);
+      if (assignment == desired_.end() ||
+          assignment->second.intent() == scheduler::v1::INTENT_STOP) {
+        Reconcile();
+        return;
+      }
+      const std::string& live_failure = found->second.live_failure;
+      if (live_failure.empty()) {
+        Failed(instance, scheduler::v1::FAILURE_EXIT, ExitReason(*status, assignment->second),
+               status->exit_code, log_tail);
+      } else {
+        Failed(instance, scheduler::v1::FAILURE_LIVE_CHECK, live_failure, std::nullopt, log_tail);
+      }
+      Reconcile();
+    });
+  });
 }
 
 void Agent::Failed(const std::string& instance, scheduler::v1::Failure failure,
                    const std::string& reason, std::optional<int> exit_code,
                    std::vector<std::string> log_tail) {
   Local& local = local_.at(instance);
-  local.probe.reset();
+  EndChecks(&local);
   local.health_unknown = false;
   local.report.set_failure(failure);
   if (exit_code.has_value()) local.report.set_exit_code(*exit_code);

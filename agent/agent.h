@@ -101,10 +101,13 @@ class Agent {
   uint64_t applied_position() const { return applied_.position(); }
 
  private:
+  enum class CheckKind { kReady, kLive };
   struct Local {
     Observed observed;
     scheduler::v1::InstanceReport report;
-    std::optional<Probe> probe;
+    std::optional<Probe> ready;
+    std::optional<Probe> live;  // Once it was ready.
+    std::string live_failure;   // Why it is being stopped: it runs and does not work.
     // Taken over from an earlier agent and not checked yet: nothing is said of its health until it
     // is known, so that adopting makes nobody believe that it became unready.
     bool health_unknown = false;
@@ -112,6 +115,14 @@ class Agent {
     bool exit_told = false;
     int secrets_missed = 0;  // How often in a row this attempt's secrets could not be had.
   };
+
+  static std::optional<Probe>& ProbeOf(Local& local, CheckKind kind) {
+    return kind == CheckKind::kReady ? local.ready : local.live;
+  }
+  // Its checks end; one that runs counts for nothing.
+  static void EndChecks(Local* local);
+  // The instance's probe of that kind, where there is something to ask of it now.
+  Probe* FindProbe(const std::string& instance, int64_t attempt, CheckKind kind);
 
   // Takes over what the entries say under the key.
   void Desire(const std::string& key, const WatchClient::Entries& entries);
@@ -133,9 +144,14 @@ class Agent {
               const std::string& reason, std::optional<int> exit_code,
               std::vector<std::string> log_tail);
   void InspectExit(const std::string& instance);
-  void ScheduleCheck(const std::string& instance);
-  void RunCheck(const std::string& instance);
-  void CheckDone(const std::string& instance, int64_t attempt, const CheckResult& result);
+  void BecameReady(const std::string& instance);
+  void LiveCheckFailed(const std::string& instance);
+  void StopFailed(const std::string& instance, absl::Duration grace);
+  void ScheduleCheck(const std::string& instance, CheckKind kind);
+  void RunCheck(const std::string& instance, CheckKind kind);
+  void CheckDone(const std::string& instance, int64_t attempt, CheckKind kind,
+                 const CheckResult& result);
+  void ReadyCheckDone(const std::string& instance);
   void CollectFacts();
   void CollectFactsPeriodically();
   void ReportSoon();

@@ -44,6 +44,15 @@ Assignment Checked(Assignment assignment) {
   return assignment;
 }
 
+// Live checks are commands here, and ready checks are not.
+Assignment LiveChecked(Assignment assignment) {
+  config::v1::Probe* live = assignment.mutable_process()->mutable_live();
+  live->mutable_exec()->add_command("/ping");
+  live->mutable_interval()->set_seconds(10);
+  live->set_failures(2);
+  return assignment;
+}
+
 Assignment WithSecrets(Assignment assignment) {
   assignment.mutable_process()->mutable_secrets()->add_names("api-key");
   assignment.mutable_secret_grant()->set_grant("a grant");
@@ -164,7 +173,8 @@ struct Life {
   ManualExecutor loop{&machine->clock};
   CountingExecutor worker{&machine->clock};
   ManualExecutor checker{&machine->clock};
-  CheckResult check;  // What every check comes to.
+  CheckResult check;             // What every ready check comes to.
+  CheckResult live_check{true};  // The same of live checks.
   std::vector<CheckRequest> checks;
   absl::Status report_status;
   std::vector<ReportRequest> reports;
@@ -180,7 +190,7 @@ struct Life {
                "berth",
                [this](const CheckRequest& request) {
                  checks.push_back(request);
-                 return check;
+                 return std::holds_alternative<ExecCheck>(request.check) ? live_check : check;
                },
                [this] {
                  scheduler::v1::HostFacts facts;
@@ -261,6 +271,91 @@ TEST_CASE("with a check an instance is ready once that passes", "[agent]") {
     life.Pass(absl::Seconds(30));
     CHECK(life.PhaseOf() == scheduler::v1::PHASE_UNREADY);
     CHECK(life.Reported()->reason() == "timed out");
+  }
+}
+
+TEST_CASE(
+    "an instance whose live check fails is stopped, has failed, and waits for another attempt",
+    "[agent]") {
+  Machine machine;
+  machine.driver.SetScript(kWeb, {.log = {"stuck"}});
+  Life life(&machine);
+  life.check = {false, "not yet"};
+  life.live_check = {false, "exit code 1"};
+  life.Want({LiveChecked(Checked(Run(kWeb)))});
+  life.Pass(absl::Minutes(1));
+  // It is asked whether it still works once it did.
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_STARTING);
+  life.check = {true};
+  life.live_check = {true};
+  life.Pass(absl::Minutes(1));
+  REQUIRE(life.PhaseOf() == scheduler::v1::PHASE_READY);
+
+  life.live_check = {false, "exit code 1"};
+  life.Pass(absl::Seconds(10));
+  CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  SECTION("after as many failures as were asked for") {
+    life.Pass(absl::Seconds(10));
+    REQUIRE(life.PhaseOf() == scheduler::v1::PHASE_FAILED);
+    CHECK(life.EverReported(scheduler::v1::PHASE_UNREADY));
+    CHECK(life.Reported()->failure() == scheduler::v1::FAILURE_LIVE_CHECK);
+    CHECK(life.Reported()->reason() == "its live check failed: exit code 1");
+    CHECK_FALSE(life.Reported()->has_exit_code());
+    CHECK(life.Reported()->log_tail_size() == 1);
+    CHECK(machine.driver.calls().back() == "stop web-1#1");
+    life.Pass(absl::Minutes(1));
+    CHECK(machine.driver.calls().back() == "stop web-1#1");
+
+    life.live_check = {true};
+    life.Want({LiveChecked(Checked(Run(kWeb, 2)))});
+    life.Pass(absl::Minutes(1));
+    CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  }
+  SECTION("not where one of them passes between") {
+    life.live_check = {true};
+    life.Pass(absl::Seconds(10));
+    life.live_check = {false, "exit code 1"};
+    life.Pass(absl::Seconds(10));
+    CHECK(life.PhaseOf() == scheduler::v1::PHASE_READY);
+  }
+  SECTION("again and again where the runtime is away") {
+    machine.driver.SetUnavailable(absl::UnavailableError("away"));
+    life.Pass(absl::Minutes(1));
+    CHECK(life.PhaseOf() == scheduler::v1::PHASE_UNREADY);
+    machine.driver.SetUnavailable(absl::OkStatus());
+    life.Pass(absl::Seconds(10));
+    CHECK(life.PhaseOf() == scheduler::v1::PHASE_FAILED);
+  }
+}
+
+TEST_CASE("an adopted instance is asked whether it still works", "[agent]") {
+  Machine machine;
+  Life(&machine).Want({LiveChecked(Run(kWeb))});
+  Life second(&machine);
+  second.Settle();
+  REQUIRE(second.PhaseOf() == scheduler::v1::PHASE_READY);
+  second.live_check = {false, "exit code 1"};
+  second.Pass(absl::Minutes(1));
+  CHECK(second.PhaseOf() == scheduler::v1::PHASE_FAILED);
+}
+
+TEST_CASE("an image is fetched when its manifest says", "[agent]") {
+  Machine machine;
+  Life life(&machine);
+  Assignment assignment = Run(kWeb);
+  SECTION("never") {
+    assignment.set_image_pull(config::v1::IMAGE_PULL_NEVER);
+    life.Want({assignment});
+    CHECK(life.Reported()->failure() == scheduler::v1::FAILURE_IMAGE);
+    CHECK(machine.driver.calls().empty());
+  }
+  SECTION("before every start") {
+    assignment.set_image_pull(config::v1::IMAGE_PULL_ALWAYS);
+    life.Want({assignment});
+    assignment.set_attempt(2);
+    life.Want({assignment});
+    const Calls calls = machine.driver.calls();
+    CHECK(std::count(calls.begin(), calls.end(), absl::StrCat("pull ", kImage)) == 2);
   }
 }
 

@@ -121,7 +121,7 @@ struct InstanceExit {
 };
 
 struct ImageRequest {
-  enum class Pull { kMissing, kNever };
+  enum class Pull { kMissing, kAlways, kNever };
 
   std::string image;  // As in InstanceSpec.
   Pull pull = Pull::kMissing;
@@ -238,10 +238,11 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
-  // Makes the image present, pulling it when it is not. An image of this host (`localhost/…` or an
-  // id) is never pulled. kNotFound: no such image; the message has its name and what the registry
-  // answered. kPermissionDenied: the registry wants a login. kUnavailable: it does not answer.
-  // `on_progress`, if given, is called on this thread with short sentences for people.
+  // Makes the image present, pulling it when it is not, or always, as is asked for. An image of
+  // this host (`localhost/…` or an id) is never pulled. kNotFound: no such image; the message has
+  // its name and what the registry answered. kPermissionDenied: the registry wants a login.
+  // kUnavailable: it does not answer. `on_progress`, if given, is called on this thread with short
+  // sentences for people.
   virtual absl::Status EnsureImage(
       const ImageRequest& request,
       const std::function<void(absl::string_view)>& on_progress = nullptr) = 0;

@@ -134,9 +134,18 @@ inline void CheckDriverContract(DriverUnderTest& under_test) {
     CHECK(status.code() == absl::StatusCode::kNotFound);
     CHECK(std::string(status.message()).find(under_test.missing_image()) != std::string::npos);
   }
-  SECTION("an image of this host is never pulled") {
-    const absl::Status status = driver.EnsureImage({.image = "localhost/no-such-image:1"});
+  SECTION("an image of this host is never pulled, whatever is asked for") {
+    const auto pull = GENERATE(ImageRequest::Pull::kMissing, ImageRequest::Pull::kAlways);
+    const absl::Status status =
+        driver.EnsureImage({.image = "localhost/no-such-image:1", .pull = pull});
     CHECK(status.code() == absl::StatusCode::kNotFound);
+  }
+  SECTION("an image that is never to be pulled is found only where it is there") {
+    REQUIRE(driver.EnsureImage({.image = under_test.image()}) == absl::OkStatus());
+    constexpr auto kNever = ImageRequest::Pull::kNever;
+    CHECK(driver.EnsureImage({.image = under_test.image(), .pull = kNever}) == absl::OkStatus());
+    CHECK(driver.EnsureImage({.image = under_test.missing_image(), .pull = kNever}).code() ==
+          absl::StatusCode::kNotFound);
   }
   SECTION("an unknown handle is gone, and stopping and destroying it succeeds") {
     const InstanceHandle unknown{std::string(64, 'a')};

@@ -68,10 +68,11 @@ absl::Status FakeDriver::EnsureImage(const ImageRequest& request,
     MutexLock lock(&mutex_);
     AwaitReleaseLocked();
     if (!unavailable_.ok()) return unavailable_;
-    if (HasImageLocked(request.image)) return absl::OkStatus();
-    if (request.pull == ImageRequest::Pull::kNever ||
-        absl::StartsWith(request.image, "localhost/") ||
-        absl::StartsWith(request.image, "sha256:")) {
+    const bool is_of_this_host =
+        absl::StartsWith(request.image, "localhost/") || absl::StartsWith(request.image, "sha256:");
+    const bool asks_registry = !is_of_this_host && request.pull == ImageRequest::Pull::kAlways;
+    if (!asks_registry && HasImageLocked(request.image)) return absl::OkStatus();
+    if (is_of_this_host || request.pull == ImageRequest::Pull::kNever) {
       return absl::NotFoundError(absl::StrCat("image ", request.image, " is not on this host"));
     }
     calls_.push_back(absl::StrCat("pull ", request.image));

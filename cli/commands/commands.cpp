@@ -6,14 +6,14 @@ namespace berth::cli {
 
 std::vector<Command> AllCommands() {
   std::vector<Command> commands = {
-      UpCommand(),       DownCommand(),     DeployCommand(),      StatusCommand(),
-      WhyCommand(),      ExecCommand(),     LogsCommand(),        ScaleCommand(),
-      RestartCommand(),  RollbackCommand(), ReleaseListCommand(), AppListCommand(),
-      HostListCommand(), LoginCommand(),    LogoutCommand(),      WhoAmICommand(),
+      UpCommand(),          DownCommand(),    DeployCommand(), StatusCommand(),  WhyCommand(),
+      ExecCommand(),        LogsCommand(),    ScaleCommand(),  RestartCommand(), RollbackCommand(),
+      ReleaseListCommand(), AppListCommand(), LoginCommand(),  LogoutCommand(),  WhoAmICommand(),
   };
   for (std::vector<Command> more :
-       {EnvCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(), JoinCommands(),
-        SecretCommands(), OrgCommands(), MemberCommands(), TokenCommands(), ContextCommands()}) {
+       {EnvCommands(), HostCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(),
+        JoinCommands(), SecretCommands(), OrgCommands(), MemberCommands(), TokenCommands(),
+        ContextCommands()}) {
     for (Command& command : more) commands.push_back(std::move(command));
   }
   commands.push_back(DoctorCommand());

@@ -31,7 +31,7 @@ Command RollbackCommand();
 Command ReleaseListCommand();
 Command AppListCommand();
 std::vector<Command> EnvCommands();
-Command HostListCommand();
+std::vector<Command> HostCommands();
 std::vector<Command> EdgeCommands();
 std::vector<Command> JoinCommands();
 // How hosts and edges become members, and cease to be.

@@ -86,6 +86,7 @@ class FakeScheduler {
     Unary<ListHostsRequest, ListHostsResponse>();
     Unary<RestartRequest, RestartResponse>();
     Unary<WhyRequest, WhyResponse>();
+    Unary<LabelHostRequest, LabelHostResponse>();
     Unary<ListEdgesRequest, ListEdgesResponse>();
     Unary<ExcludeEdgeRequest, ExcludeEdgeResponse>();
     Unary<IncludeEdgeRequest, IncludeEdgeResponse>();

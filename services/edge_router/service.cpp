@@ -14,11 +14,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
                  rpc::AccessView* access)
     : executor_(executor),
       state_(kStream, LogWriter::Limits(), log, executor, clock, ids),
-      dispatcher_(v1::ListRoutesRequest::descriptor()->file()->service(0), access, executor, clock,
-                  [this](CommandOrigin origin, absl::Status refusal,
-                         std::function<void(absl::Status)> done) {
-                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
-                  }),
+      dispatcher_(v1::ListRoutesRequest::descriptor()->file()->service(0), &state_, access,
+                  executor, clock),
       importer_(kStream, executor, ids,
                 [this](const Import& import, std::function<void(absl::Status)> done) {
                   CommandOrigin origin;
@@ -51,13 +48,9 @@ void Service::Follow(std::shared_ptr<rpc::Channel> config,
 }
 
 void Service::AddHandlers() {
-  dispatcher_.Unary<v1::ListRoutesRequest, v1::ListRoutesResponse>(
-      [this](const rpc::Call&, const v1::ListRoutesRequest& request, auto reply) {
-        state_.Read<v1::ListRoutesResponse>(
-            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListRoutesResponse> {
-              return state.RoutesOf(org);
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListRoutesRequest, v1::ListRoutesResponse>(
+      [](const State& state, const v1::ListRoutesRequest& request) {
+        return state.RoutesOf(request.org());
       });
   dispatcher_.Streaming<v1::WatchTableRequest, watch::v1::WatchResponse>(
       [this](const rpc::Call&, const v1::WatchTableRequest& request,

@@ -9,6 +9,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
 #include "common/rpc/importer.h"
+#include "common/rpc/state_dispatcher.h"
 #include "services/edge_router/state.h"
 
 namespace berth::edge_router {
@@ -37,7 +38,7 @@ class Service {
 
   Executor* const executor_;
   EventSourced<State> state_;
-  rpc::Dispatcher dispatcher_;
+  rpc::StateDispatcher<State> dispatcher_;
 
   rpc::Importer importer_;  // On the executor only.
 };

@@ -39,9 +39,12 @@ std::optional<std::string> WhyInfeasible(const std::string& name, const Host& ho
   if (!placement.host().empty() && placement.host() != name) {
     return absl::StrCat("the manifest asks for host ", placement.host(), ", not ", name);
   }
-  if (!placement.require().empty()) {
-    const auto& [label, value] = *placement.require().begin();
-    return absl::StrCat(name, " has no label ", label, "=", value);
+  for (const auto& [label, value] : placement.require()) {
+    const auto found = host.labels.find(label);
+    if (found == host.labels.end()) return absl::StrCat(name, " has no label ", label, "=", value);
+    if (found->second != value) {
+      return absl::StrCat(name, " has label ", label, "=", found->second, ", not ", value);
+    }
   }
   const types::v1::Resources& needed = demand.process->resources();
   const types::v1::Resources& capacity = host.facts.capacity();

@@ -70,7 +70,19 @@ TEST_CASE("a host takes a replica or says why not", "[scheduler][feasibility]") 
       {"another host than the manifest asks for",
        [](auto*, auto* web, auto*) { web->mutable_placement()->set_host("beta"); },
        "asks for host beta"},
-      {"a label that no host has",
+      {"the labels that the manifest asks for",
+       [](auto* host, auto* web, auto*) {
+         host->labels = {{"disk", "ssd"}, {"zone", "eu-1"}};
+         (*web->mutable_placement()->mutable_require())["disk"] = "ssd";
+       },
+       ""},
+      {"a label with another value",
+       [](auto* host, auto* web, auto*) {
+         host->labels = {{"disk", "hdd"}};
+         (*web->mutable_placement()->mutable_require())["disk"] = "ssd";
+       },
+       "alpha has label disk=hdd, not ssd"},
+      {"a label that the host lacks",
        [](auto*, auto* web, auto*) {
          (*web->mutable_placement()->mutable_require())["disk"] = "ssd";
        },

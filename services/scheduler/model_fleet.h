@@ -121,6 +121,15 @@ class Fleet {
 
   void ReturnHost(const std::string& name) { agents_.at(name).connected = true; }
 
+  void LabelHost(const std::string& name, const std::map<std::string, std::string>& labels) {
+    v1::LabelHostRequest request;
+    request.set_org("acme");
+    request.set_host(name);
+    request.mutable_labels()->insert(labels.begin(), labels.end());
+    Given(state().Decide(request)->events);
+    Settle();
+  }
+
   // An edge that auth knows. It reports with every step while it is connected, and sends
   // connections to what it has heard of; the test says what it reaches and what is open.
   struct Edge {

@@ -465,6 +465,7 @@ class Round {
     assignment->set_intent(v1::INTENT_RUN);
     assignment->set_image(release_.image());
     assignment->set_image_is_local(release_.image_is_local());
+    assignment->set_image_pull(release_.manifest().image().pull());
     *assignment->mutable_process() = process;
     assignment->set_content_digest(content_);
     if (process.has_secrets()) GrantSecrets(host_name, assignment);

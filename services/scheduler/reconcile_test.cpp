@@ -47,6 +47,38 @@ TEST_CASE("a first deploy starts all replicas at once, spread over the hosts",
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("replicas that need not be spread go where there is most room",
+          "[scheduler][reconcile]") {
+  Fleet fleet;
+  fleet.AddHost("alpha", 1000 * kMiB);
+  fleet.AddHost("beta", 100'000 * kMiB);
+  config::v1::Process process = Fleet::Process();
+  process.mutable_placement()->set_spread(config::v1::SPREAD_NONE);
+  fleet.Promote(Fleet::Release(kFirst, 4, process));
+  fleet.RunUntilQuiet();
+  CHECK(fleet.Serving() == 4);
+  CHECK(fleet.state().hosts().at("beta").instances.size() >= 3);
+}
+
+TEST_CASE("what needs a label is placed on hosts that have it, and stays when they lose it",
+          "[scheduler][reconcile]") {
+  Fleet fleet = TwoHosts();
+  config::v1::Process process = Fleet::Process();
+  (*process.mutable_placement()->mutable_require())["disk"] = "ssd";
+  fleet.Promote(Fleet::Release(kFirst, 2, process));
+  fleet.RunUntilQuiet();
+  REQUIRE(fleet.RolloutFailures().size() == 1);
+  CHECK_THAT(fleet.RolloutFailures().front(), Contains("beta has no label disk=ssd"));
+  fleet.LabelHost("beta", {{"disk", "ssd"}});
+  fleet.Promote(Fleet::Release(kFirst, 2, process));
+  fleet.RunUntilQuiet();
+  CHECK(fleet.Serving() == 2);
+  CHECK(fleet.state().hosts().at("beta").instances.size() == 2);
+  fleet.LabelHost("beta", {{"disk", "hdd"}});
+  fleet.RunUntilQuiet();
+  CHECK(fleet.Serving() == 2);
+}
+
 TEST_CASE(
     "a rolling update never serves with fewer than all replicas, nor runs more than the surge",
     "[scheduler][reconcile]") {

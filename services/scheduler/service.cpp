@@ -64,6 +64,7 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
     case v1::Event::kHostImported:
     case v1::Event::kHostRemoved:
     case v1::Event::kHostFactsChanged:
+    case v1::Event::kHostLabelled:
     case v1::Event::kHostPresenceChanged:
     case v1::Event::EVENT_NOT_SET:
       return nullptr;
@@ -74,7 +75,8 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
 bool IsAboutMachines(const v1::Event& event) {
   return event.has_edge_imported() || event.has_edge_removed() || event.has_edge_excluded() ||
          event.has_edge_included() || event.has_host_imported() || event.has_host_removed() ||
-         event.has_host_facts_changed() || event.has_host_presence_changed();
+         event.has_host_facts_changed() || event.has_host_labelled() ||
+         event.has_host_presence_changed();
 }
 
 }  // namespace
@@ -88,11 +90,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t) {
                 Published(state, events);
               }}),
-      dispatcher_(v1::ReportRequest::descriptor()->file()->service(0), access, executor, clock,
-                  [this](CommandOrigin origin, absl::Status refusal,
-                         std::function<void(absl::Status)> done) {
-                    state_.RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
-                  }),
+      dispatcher_(v1::ReportRequest::descriptor()->file()->service(0), &state_, access, executor,
+                  clock),
       execs_(&relay_, ids),
       importer_(State::kStream, executor, ids,
                 [this](const Import& import, std::function<void(absl::Status)> done) {
@@ -396,21 +395,11 @@ void Service::AddHandlers() {
                           stream);
         });
       });
-  dispatcher_.Unary<v1::GetEnvironmentStatusRequest, v1::GetEnvironmentStatusResponse>(
-      [this](const rpc::Call&, const v1::GetEnvironmentStatusRequest& request, auto reply) {
-        state_.Read<v1::GetEnvironmentStatusResponse>(
-            [name = request.environment()](const State& state) { return state.StatusOf(name); },
-            std::move(reply));
+  dispatcher_.Query<v1::GetEnvironmentStatusRequest, v1::GetEnvironmentStatusResponse>(
+      [](const State& state, const v1::GetEnvironmentStatusRequest& request) {
+        return state.StatusOf(request.environment());
       });
-  dispatcher_.Unary<v1::RestartRequest, v1::RestartResponse>(
-      [this](const rpc::Call& call, const v1::RestartRequest& request, auto reply) {
-        state_.Execute<v1::RestartResponse>(
-            call.origin, Recorded::kAlways,
-            [request](const State& state, const DecisionContext& context) {
-              return state.Decide(request, context);
-            },
-            std::move(reply));
-      });
+  dispatcher_.Command<v1::RestartRequest, v1::RestartResponse>();
   dispatcher_.Streaming<v1::ExecRequest, v1::ExecResponse>(
       [this](const rpc::Call& call, const v1::ExecRequest& request,
              std::shared_ptr<rpc::Stream> stream) {
@@ -446,13 +435,9 @@ void Service::AddHandlers() {
               reply);
         });
       });
-  dispatcher_.Unary<v1::ListHostsRequest, v1::ListHostsResponse>(
-      [this](const rpc::Call&, const v1::ListHostsRequest& request, auto reply) {
-        state_.Read<v1::ListHostsResponse>(
-            [org = request.org()](const State& state) -> absl::StatusOr<v1::ListHostsResponse> {
-              return state.HostsOf(org);
-            },
-            std::move(reply));
+  dispatcher_.Query<v1::ListHostsRequest, v1::ListHostsResponse>(
+      [](const State& state, const v1::ListHostsRequest& request) {
+        return state.HostsOf(request.org());
       });
   dispatcher_.Unary<v1::ListEdgesRequest, v1::ListEdgesResponse>(
       [this](const rpc::Call&, const v1::ListEdgesRequest& request, auto reply) {
@@ -467,20 +452,9 @@ void Service::AddHandlers() {
             },
             std::move(reply));
       });
-  dispatcher_.Unary<v1::ExcludeEdgeRequest, v1::ExcludeEdgeResponse>(
-      [this](const rpc::Call& call, const v1::ExcludeEdgeRequest& request, auto reply) {
-        state_.Execute<v1::ExcludeEdgeResponse>(
-            call.origin, Recorded::kAlways,
-            [request](const State& state, const DecisionContext&) { return state.Decide(request); },
-            std::move(reply));
-      });
-  dispatcher_.Unary<v1::IncludeEdgeRequest, v1::IncludeEdgeResponse>(
-      [this](const rpc::Call& call, const v1::IncludeEdgeRequest& request, auto reply) {
-        state_.Execute<v1::IncludeEdgeResponse>(
-            call.origin, Recorded::kAlways,
-            [request](const State& state, const DecisionContext&) { return state.Decide(request); },
-            std::move(reply));
-      });
+  dispatcher_.Command<v1::LabelHostRequest, v1::LabelHostResponse>();
+  dispatcher_.Command<v1::ExcludeEdgeRequest, v1::ExcludeEdgeResponse>();
+  dispatcher_.Command<v1::IncludeEdgeRequest, v1::IncludeEdgeResponse>();
   dispatcher_.Streaming<v1::LogsRequest, v1::LogsResponse>(
       [this](const rpc::Call&, const v1::LogsRequest& request,
              std::shared_ptr<rpc::Stream> stream) {

@@ -13,6 +13,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/dispatcher.h"
 #include "common/rpc/importer.h"
+#include "common/rpc/state_dispatcher.h"
 #include "services/scheduler/execs.h"
 #include "services/scheduler/explain.h"
 #include "services/scheduler/fleet_numbers.h"
@@ -83,7 +84,7 @@ class Service {
   const Clock* const clock_;
   std::function<void(const v1::Event&)> observer_;
   EventSourced<State> state_;
-  rpc::Dispatcher dispatcher_;
+  rpc::StateDispatcher<State> dispatcher_;
   Relay relay_;
   Execs execs_;
 

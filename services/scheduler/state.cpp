@@ -523,6 +523,10 @@ void State::Apply(const Event& event) {
       (reached.fence() == v1::FENCE_IDLE ? instance.idle : instance.serving) = true;
       return;
     }
+    case Event::kHostLabelled:
+      hosts_[event.host_labelled().host()].labels = {event.host_labelled().labels().begin(),
+                                                     event.host_labelled().labels().end()};
+      return;
     case Event::kEdgeImported:
       edges_[event.edge_imported().edge()].machine = event.edge_imported().machine();
       return;
@@ -652,6 +656,7 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
     case Event::kSourceAdvanced:
     case Event::kHostRemoved:
     case Event::kHostFactsChanged:
+    case Event::kHostLabelled:
     case Event::kHostPresenceChanged:
     case Event::kRolloutReported:
     case Event::kFenceReached:
@@ -773,6 +778,7 @@ v1::ListHostsResponse State::HostsOf(const std::string& org) const {
     *shown->mutable_promised() = host.promised;
     shown->set_instances(static_cast<uint32_t>(host.instances.size()));
     shown->set_prefix(host.machine.prefix());
+    shown->mutable_labels()->insert(host.labels.begin(), host.labels.end());
   }
   return response;
 }
@@ -799,6 +805,36 @@ v1::ListEdgesResponse State::EdgesOf(const std::string& org, const EdgeReports& 
     }
   }
   return response;
+}
+
+Decided<v1::Event, v1::LabelHostResponse> State::Decide(const v1::LabelHostRequest& request) const {
+  const auto host = hosts_.find(request.host());
+  if (host == hosts_.end() || host->second.machine.org() != request.org()) {
+    return absl::NotFoundError(absl::StrCat(request.org(), " has no host ", request.host()));
+  }
+  std::map<std::string, std::string> labels = host->second.labels;
+  for (const std::string& name : request.removed()) labels.erase(name);
+  for (const auto& [name, value] : request.labels()) {
+    BERTH_RETURN_IF_ERROR(CheckName("a label", name));
+    if (value.empty() || value.size() > kLabelValueSizeMax) {
+      return absl::InvalidArgumentError(absl::StrCat("the value of label ", name, " has 1 to ",
+                                                     kLabelValueSizeMax, " characters"));
+    }
+    labels[name] = value;
+  }
+  if (labels.size() > kLabelsPerHostMax) {
+    return absl::FailedPreconditionError(absl::StrCat(request.host(), " would have ", labels.size(),
+                                                      " labels, and a host has at most ",
+                                                      kLabelsPerHostMax, "; remove some"));
+  }
+  Decision<Event, v1::LabelHostResponse> decision;
+  decision.response.mutable_labels()->insert(labels.begin(), labels.end());
+  if (labels != host->second.labels) {
+    v1::HostLabelled* labelled = decision.events.emplace_back().mutable_host_labelled();
+    labelled->set_host(request.host());
+    labelled->mutable_labels()->insert(labels.begin(), labels.end());
+  }
+  return decision;
 }
 
 absl::StatusOr<const Edge*> State::FindEdge(const std::string& org, const std::string& edge) const {

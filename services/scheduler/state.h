@@ -25,6 +25,7 @@ struct Host {
   types::v1::Resources promised;  // To every instance placed here, stopping ones too.
   std::set<std::string> instances;
   uint64_t addresses_given = 0;
+  std::map<std::string, std::string> labels;
 };
 
 // One placed replica.
@@ -121,6 +122,8 @@ class State {
   // How long a command may take from the word of the scheduler to its begin.
   static constexpr absl::Duration kExecGrantLifetime = absl::Minutes(1);
   static constexpr size_t kExecCommandBytesMax = size_t{64} << 10;
+  static constexpr size_t kLabelsPerHostMax = 20;
+  static constexpr size_t kLabelValueSizeMax = 63;
   // Addresses of a /64 below this number are the host's own.
   static constexpr uint64_t kFirstAddress = 0x100;
 
@@ -146,6 +149,10 @@ class State {
 
   // The fences that the edges' reports show to be reached.
   Decided<Event, v1::ReportResponse> MarkFences(const EdgeReports& reports) const;
+
+  // kNotFound: the org has no such host. kInvalidArgument: not a label; kFailedPrecondition: more
+  // than kLabelsPerHostMax.
+  Decided<Event, v1::LabelHostResponse> Decide(const v1::LabelHostRequest& request) const;
 
   // kNotFound: the org has no such edge.
   Decided<Event, v1::ExcludeEdgeResponse> Decide(const v1::ExcludeEdgeRequest& request) const;

@@ -315,6 +315,49 @@ TEST_CASE("an environment's status shows the wanted beside what is", "[scheduler
         absl::StatusCode::kNotFound);
 }
 
+v1::LabelHostRequest LabelAlpha(const std::map<std::string, std::string>& labels,
+                                const std::vector<std::string>& removed = {}) {
+  v1::LabelHostRequest request;
+  request.set_org("acme");
+  request.set_host("alpha");
+  request.mutable_labels()->insert(labels.begin(), labels.end());
+  *request.mutable_removed() = {removed.begin(), removed.end()};
+  return request;
+}
+
+TEST_CASE("a host keeps its labels until they are changed", "[scheduler][state]") {
+  Scenario<State> scenario = Placed();
+  const auto set = scenario.state().Decide(LabelAlpha({{"zone", "eu-1"}, {"disk", "ssd"}}));
+  REQUIRE(set->events.size() == 1);
+  scenario.Given(set->events);
+  CHECK(scenario.state().Decide(LabelAlpha({{"zone", "eu-1"}}, {"other"}))->events.empty());
+  const auto changed = scenario.state().Decide(LabelAlpha({{"zone", "eu-2"}}, {"disk"}));
+  scenario.Given(changed->events);
+  scenario.Given({HostImported("alpha")});
+  const v1::Host host = scenario.state().HostsOf("acme").hosts(0);
+  CHECK(host.labels_size() == 1);
+  CHECK(host.labels().at("zone") == "eu-2");
+  CHECK(changed->response.labels_size() == 1);
+  scenario.CheckReplay();
+}
+
+TEST_CASE("what is no label, or one too many, changes nothing", "[scheduler][state]") {
+  const Scenario<State> scenario = Placed();
+  const auto refused = [&](const v1::LabelHostRequest& request) {
+    return scenario.state().Decide(request).status().code();
+  };
+  CHECK(refused(LabelAlpha({{"Zone", "eu-1"}})) == absl::StatusCode::kInvalidArgument);
+  CHECK(refused(LabelAlpha({{"zone", ""}})) == absl::StatusCode::kInvalidArgument);
+  CHECK(refused(LabelAlpha({{"zone", std::string(State::kLabelValueSizeMax + 1, 'x')}})) ==
+        absl::StatusCode::kInvalidArgument);
+  std::map<std::string, std::string> many;
+  for (size_t i = 0; i <= State::kLabelsPerHostMax; ++i) many[absl::StrCat("label-", i)] = "x";
+  CHECK(refused(LabelAlpha(many)) == absl::StatusCode::kFailedPrecondition);
+  v1::LabelHostRequest elsewhere = LabelAlpha({{"zone", "eu-1"}});
+  elsewhere.set_org("globex");
+  CHECK(refused(elsewhere) == absl::StatusCode::kNotFound);
+}
+
 TEST_CASE("an org sees its own hosts only", "[scheduler][state]") {
   Scenario<State> scenario = Placed();
   const v1::ListHostsResponse hosts = scenario.state().HostsOf("acme");

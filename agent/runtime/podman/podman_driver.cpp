@@ -121,9 +121,12 @@ absl::StatusOr<bool> PodmanDriver::HasImage(const std::string& image) {
 
 absl::Status PodmanDriver::EnsureImage(const ImageRequest& request,
                                        const std::function<void(absl::string_view)>& on_progress) {
-  BERTH_ASSIGN_OR_RETURN(const bool present, HasImage(request.image));
-  if (present) return absl::OkStatus();
-  if (request.pull == ImageRequest::Pull::kNever || IsImageOfThisHost(request.image)) {
+  const bool is_of_this_host = IsImageOfThisHost(request.image);
+  if (is_of_this_host || request.pull != ImageRequest::Pull::kAlways) {
+    BERTH_ASSIGN_OR_RETURN(const bool present, HasImage(request.image));
+    if (present) return absl::OkStatus();
+  }
+  if (is_of_this_host || request.pull == ImageRequest::Pull::kNever) {
     return absl::NotFoundError(
         absl::StrCat("image ", request.image, " is not on this host, and is never pulled"));
   }
@@ -133,7 +136,7 @@ absl::Status PodmanDriver::EnsureImage(const ImageRequest& request,
   const absl::Status status = client_.Stream(
       {.method = "POST",
        .path = absl::StrCat(
-           "/images/pull?policy=missing&reference=", PercentEncode("docker://" + request.image),
+           "/images/pull?policy=always&reference=", PercentEncode("docker://" + request.image),
            "&tlsVerify=", request.tls_verify ? "true" : "false"),
        .timeout = kImagePullMax},
       std::stop_token(), {.on_bytes = [&](absl::string_view bytes) {

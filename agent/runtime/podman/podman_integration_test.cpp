@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -197,6 +198,22 @@ TEST_CASE("a registry that does not answer is to be tried again", "[podman][root
   const absl::Status status = under_test.driver().EnsureImage({.image = image}, nullptr);
   CHECK(status.code() == absl::StatusCode::kUnavailable);
   CHECK_THAT(std::string(status.message()), Catch::Contains(image));
+}
+
+TEST_CASE("the registry is asked for an image that is there only where that is wanted",
+          "[podman][root][integration]") {
+  PodmanUnderTest under_test;
+  const std::string image = "127.0.0.1:1/web:1";
+  LibpodClient client(PodmanFixture::Shared().settings().socket_path);
+  // Its answer is no JSON.
+  (void)client.Call({.method = "POST",
+                     .path = absl::StrCat("/images/", PercentEncode(under_test.image()),
+                                          "/tag?repo=127.0.0.1:1/web&tag=1")});
+  CHECK(under_test.driver().EnsureImage({.image = image}) == absl::OkStatus());
+  CHECK(under_test.driver()
+            .EnsureImage({.image = image, .pull = ImageRequest::Pull::kAlways})
+            .code() == absl::StatusCode::kUnavailable);
+  (void)client.Call({.method = "DELETE", .path = absl::StrCat("/images/", PercentEncode(image))});
 }
 
 TEST_CASE("local images and the host's facts are told", "[podman][root][integration]") {
