@@ -146,9 +146,11 @@ absl::Status Run(const AgentSettings& settings) {
   dependencies.clock = &clock;
   dependencies.cache = &cache;
   dependencies.network = network.name();
-  dependencies.run_check = [&measured_driver](const CheckRequest& request) {
+  workers.push_back(std::make_unique<ThreadExecutor>("check-deadlines"));
+  dependencies.run_check = [&measured_driver,
+                            deadlines = workers.back().get()](const CheckRequest& request) {
     return RunCheck(request.check, {request.handle, request.address}, request.timeout,
-                    measured_driver);
+                    measured_driver, deadlines);
   };
   // Made once, and tried again with every look at the host until it is there.
   auto network_made = std::make_shared<std::atomic<bool>>(false);

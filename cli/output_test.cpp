@@ -41,7 +41,7 @@ TEST_CASE("a document has schema and kind before its own fields", "[cli][json]")
 }
 
 TEST_CASE("a document of bytes that are no text is still JSON", "[cli][json]") {
-  CHECK_NOTHROW(Json::parse(Document("LogLine", {{"line", "\xff\xfe"}})));
+  CHECK(Json::accept(Document("LogLine", {{"line", "\xff\xfe"}})));
 }
 
 TEST_CASE("messages are proto3 JSON with readable addresses", "[cli][json]") {

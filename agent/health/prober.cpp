@@ -1,19 +1,19 @@
 #include "agent/health/prober.h"
 
+#include <httplib.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <stop_token>
+#include <memory>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "common/clock/system_clock.h"
-#include "common/http/http_exchange.h"
 #include "common/net/socket_address.h"
 #include "common/net/unique_fd.h"
 #include "common/status/status_macros.h"
@@ -58,42 +58,55 @@ bool IsExpected(const HttpCheck& check, int status) {
   return std::find(check.statuses.begin(), check.statuses.end(), status) != check.statuses.end();
 }
 
-// The status of the answer to GET. Its page is read and forgotten, so that a server does not see
-// its client leave in the middle; one without end is left at the limit.
-absl::StatusOr<int> StatusOf(const HttpCheck& check, const std::string& address,
-                             absl::Duration timeout) {
-  const SystemClock clock;
-  const absl::Duration begin = clock.Monotonic();
-  BERTH_ASSIGN_OR_RETURN(const UniqueFd socket, Connect(address, check.port, timeout));
-  const std::string request = absl::StrCat(
-      "GET ", check.path, " HTTP/1.1\r\nHost: ", FormatHostPort({address, check.port}),
-      "\r\nUser-Agent: berth-agent/" BERTH_VERSION "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
-  int status = 0;
-  size_t page_bytes = 0;
-  BERTH_RETURN_IF_ERROR(ExchangeHttp(socket.get(), request, timeout - (clock.Monotonic() - begin),
-                                     std::stop_token(),
-                                     {.on_head = [&](int answered) { status = answered; },
-                                      .on_bytes =
-                                          [&](absl::string_view bytes) {
-                                            page_bytes += bytes.size();
-                                            return page_bytes <= kPageBytesMax;
-                                          }}));
-  return status;
+// Ends the request once its time is over. The library's own limits are for each read, so that an
+// instance could hold a check for ever by sending a byte now and then.
+void EndAfter(absl::Duration timeout, const std::shared_ptr<httplib::Client>& client,
+              Executor* deadlines) {
+  deadlines->PostAfter(timeout, [timeout, deadlines, client = std::weak_ptr(client)] {
+    const std::shared_ptr<httplib::Client> late = client.lock();
+    if (late == nullptr) return;
+    late->stop();
+    // It may be just about to connect, and then has not noticed.
+    EndAfter(timeout, late, deadlines);
+  });
 }
 
-CheckResult RunHttpCheck(const HttpCheck& check, const std::string& address,
-                         absl::Duration timeout) {
-  const std::string what =
-      absl::StrCat("GET http://", FormatHostPort({address, check.port}), check.path, ": ");
-  const absl::StatusOr<int> status = StatusOf(check, address, timeout);
-  if (absl::IsDeadlineExceeded(status.status())) {
-    return Failed(absl::StrCat(what, "no answer within ", absl::FormatDuration(timeout)));
+CheckResult RunHttpCheck(const HttpCheck& check, const std::string& address, absl::Duration timeout,
+                         Executor* deadlines) {
+  const std::string host_port = FormatHostPort({address, check.port});
+  const std::string what = absl::StrCat("GET http://", host_port, check.path, ": ");
+  const auto client = std::make_shared<httplib::Client>(address, check.port);
+  client->set_connection_timeout(absl::ToChronoMicroseconds(timeout));
+  client->set_read_timeout(absl::ToChronoMicroseconds(timeout));
+  client->set_write_timeout(absl::ToChronoMicroseconds(timeout));
+  // Its page is read and forgotten, so that a server does not see its client leave in the middle;
+  // one without end is left at the limit.
+  int status = 0;
+  size_t page_bytes = 0;
+  EndAfter(timeout, client, deadlines);
+  const SystemClock clock;
+  const absl::Duration begin = clock.Monotonic();
+  const httplib::Result result = client->Get(
+      check.path, {{"User-Agent", "berth-agent/" BERTH_VERSION}},
+      [&](const httplib::Response& response) {
+        status = response.status;
+        return true;
+      },
+      [&](const char*, size_t size) {
+        page_bytes += size;
+        return page_bytes <= kPageBytesMax;
+      });
+  if (result.error() != httplib::Error::Success && result.error() != httplib::Error::Canceled) {
+    return Failed(clock.Monotonic() - begin >= timeout
+                      ? absl::StrCat(what, "no answer within ", absl::FormatDuration(timeout))
+                      : absl::StrCat(what, httplib::to_string(result.error())));
   }
-  if (!status.ok()) return Failed(absl::StrCat(what, status.status().message()));
-  if (IsExpected(check, *status)) return {.passed = true, .detail = ""};
+  // One without a page does not come to the handler above.
+  if (result) status = result->status;
+  if (IsExpected(check, status)) return {.passed = true, .detail = ""};
   const std::string wanted =
       check.statuses.empty() ? "200 to 399" : absl::StrJoin(check.statuses, ", ");
-  return Failed(absl::StrCat(what, "status ", *status, ", expected ", wanted));
+  return Failed(absl::StrCat(what, "status ", status, ", expected ", wanted));
 }
 
 CheckResult RunExecCheck(const ExecCheck& check, const InstanceHandle& handle,
@@ -110,12 +123,12 @@ CheckResult RunExecCheck(const ExecCheck& check, const InstanceHandle& handle,
 }  // namespace
 
 CheckResult RunCheck(const Check& check, const CheckTarget& target, absl::Duration timeout,
-                     Driver& driver) {
+                     Driver& driver, Executor* deadlines) {
   if (const auto* tcp = std::get_if<TcpCheck>(&check)) {
     return RunTcpCheck(*tcp, target.address, timeout);
   }
   if (const auto* http = std::get_if<HttpCheck>(&check)) {
-    return RunHttpCheck(*http, target.address, timeout);
+    return RunHttpCheck(*http, target.address, timeout, deadlines);
   }
   return RunExecCheck(std::get<ExecCheck>(check), target.handle, timeout, driver);
 }

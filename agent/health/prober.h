@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "agent/health/probe.h"
 #include "agent/runtime/driver.h"
+#include "common/executor/executor.h"
 
 namespace berth {
 
@@ -16,8 +17,9 @@ struct CheckTarget {
 };
 
 // Runs the check once, on this thread, for at most `timeout`. Every failure is a result, whatever
-// its cause: what a check cannot find out counts as not passed. `driver` runs ExecChecks.
+// its cause: what a check cannot find out counts as not passed. `driver` runs ExecChecks, and
+// `deadlines`, whose steps may wait for a connection as long, ends HttpChecks.
 CheckResult RunCheck(const Check& check, const CheckTarget& target, absl::Duration timeout,
-                     Driver& driver);
+                     Driver& driver, Executor* deadlines);
 
 }  // namespace berth

@@ -60,12 +60,13 @@ class OneAnswer {
 
 struct Subject {
   CheckResult Run(const Check& check, absl::Duration timeout = kTimeout) {
-    return RunCheck(check, {.handle = handle, .address = "::1"}, timeout, driver);
+    return RunCheck(check, {.handle = handle, .address = "::1"}, timeout, driver, &deadlines);
   }
 
   ManualClock clock;
   FakeDriver driver{&clock};
   InstanceHandle handle;
+  ThreadExecutor deadlines{"deadlines"};
 };
 
 TEST_CASE("a TCP check passes where something listens", "[agent][prober]") {
@@ -85,9 +86,9 @@ TEST_CASE("a TCP check passes where something listens", "[agent][prober]") {
 
 TEST_CASE("an address that is none fails the check", "[agent][prober]") {
   Subject subject;
-  CHECK_FALSE(
-      RunCheck(TcpCheck{80}, {.handle = {}, .address = "no address"}, kTimeout, subject.driver)
-          .passed);
+  CHECK_FALSE(RunCheck(TcpCheck{80}, {.handle = {}, .address = "no address"}, kTimeout,
+                       subject.driver, &subject.deadlines)
+                  .passed);
 }
 
 TEST_CASE("an HTTP check goes by the status", "[agent][prober]") {
@@ -130,6 +131,26 @@ TEST_CASE("a server that accepts and never answers fails in time", "[agent][prob
       subject.Run(HttpCheck{.port = listener.port()}, absl::Milliseconds(20));
   CHECK_FALSE(result.passed);
   CHECK_THAT(result.detail, Catch::EndsWith("no answer within 20ms"));
+}
+
+TEST_CASE("a server that answers a byte now and then fails in time", "[agent][prober]") {
+  Subject subject;
+  Listener listener;
+  listener.Listen();
+  ThreadExecutor thread("drip");
+  // As long as somebody reads it.
+  thread.Post([fd = listener.fd()] {
+    const UniqueFd connection(accept(fd, nullptr, nullptr));
+    pollfd left{connection.get(), POLLIN, 0};
+    char request[4096];
+    while (send(connection.get(), "H", 1, MSG_NOSIGNAL) == 1) {
+      poll(&left, 1, 1);
+      if (left.revents != 0 && recv(connection.get(), request, sizeof(request), 0) <= 0) return;
+    }
+  });
+  const CheckResult result =
+      subject.Run(HttpCheck{.port = listener.port()}, absl::Milliseconds(50));
+  CHECK_FALSE(result.passed);
 }
 
 TEST_CASE("an exec check goes by the exit code", "[agent][prober]") {

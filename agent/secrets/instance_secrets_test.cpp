@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/files/atomic_file.h"
 #include "common/secrets/grant.h"
 #include "common/testing/printers.h"

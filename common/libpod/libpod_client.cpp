@@ -1,18 +1,16 @@
 #include "common/libpod/libpod_client.h"
 
+#include <httplib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "common/http/http_exchange.h"
+#include "common/clock/system_clock.h"
 #include "common/libpod/json_fields.h"
 #include "common/libpod/libpod_error.h"
-#include "common/net/unique_fd.h"
 #include "common/status/status_macros.h"
 
 namespace berth {
@@ -21,7 +19,9 @@ namespace {
 // The oldest API that Podman 4 and 5 both serve.
 constexpr char kApi[] = "/v4.0.0/libpod";
 // A socket of this machine takes a connection at once or not at all.
-constexpr timeval kConnectMax = {.tv_sec = 5, .tv_usec = 0};
+constexpr absl::Duration kConnectMax = absl::Seconds(5);
+// How long a stream without a deadline may be silent; the library's waits have an end.
+constexpr absl::Duration kSilenceMax = absl::Hours(24);
 // What is kept of an answer that reports an error.
 constexpr size_t kErrorBytesMax = size_t{64} << 10;
 
@@ -30,44 +30,51 @@ bool IsSuccess(int http_status) {
   return (http_status >= 200 && http_status < 300) || http_status == 304;
 }
 
-absl::Status NoAnswer(const std::string& socket_path, absl::string_view why) {
-  return absl::UnavailableError(absl::StrCat("podman does not answer on ", socket_path, ": ", why));
-}
-
-absl::StatusOr<UniqueFd> Connect(const std::string& socket_path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof(address.sun_path)) {
-    return NoAnswer(socket_path, std::strerror(ENAMETOOLONG));
-  }
-  socket_path.copy(address.sun_path, socket_path.size());
-  UniqueFd socket_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  // How long connect waits for room in the queue.
-  if (!socket_fd.valid() ||
-      setsockopt(socket_fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectMax, sizeof(kConnectMax)) !=
-          0 ||
-      connect(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return NoAnswer(socket_path, std::strerror(errno));
-  }
-  return socket_fd;
-}
-
-std::string TextOf(const LibpodRequest& request) {
-  std::string text = absl::StrCat(request.method, " ", kApi, request.path,
-                                  " HTTP/1.1\r\nHost: podman\r\nConnection: close\r\n");
-  if (request.method == "POST") {
-    absl::StrAppend(
-        &text, "Content-Type: application/json\r\nContent-Length: ", request.body.size(), "\r\n");
-  }
-  absl::StrAppend(&text, "\r\n", request.body);
-  return text;
-}
-
 absl::Status ErrorOf(int http_status, const std::string& body) {
   const nlohmann::json answer = nlohmann::json::parse(body, nullptr, false);
   std::string message = StringOf(answer, "message");
   if (message.empty()) message = absl::StrCat("HTTP status ", http_status);
   return LibpodError(http_status, message);
+}
+
+struct Exchange {
+  httplib::Error error = httplib::Error::Success;
+  int http_status = 0;     // 0: there was no answer.
+  std::string error_body;  // Of an answer that is no success.
+};
+
+Exchange Send(const std::string& socket_path, const LibpodRequest& request, absl::Duration silence,
+              const std::stop_token& stop, const LibpodClient::StreamHandlers& handlers) {
+  Exchange exchange;
+  httplib::Client client(socket_path, 0);
+  client.set_address_family(AF_UNIX);
+  client.set_url_encode(false);  // It is already.
+  client.set_connection_timeout(absl::ToChronoSeconds(kConnectMax));
+  client.set_read_timeout(absl::ToChronoMicroseconds(silence));
+  client.set_write_timeout(absl::ToChronoMicroseconds(silence));
+  httplib::Request sent;
+  sent.method = request.method;
+  sent.path = absl::StrCat(kApi, request.path);
+  sent.set_header("Host", "podman");
+  if (request.method == "POST") sent.set_header("Content-Type", "application/json");
+  sent.body = request.body;
+  sent.response_handler = [&](const httplib::Response& response) {
+    // Stopped before there was a connection that could be ended.
+    if (stop.stop_requested()) return false;
+    exchange.http_status = response.status;
+    if (IsSuccess(response.status) && handlers.on_begin) handlers.on_begin();
+    return true;
+  };
+  sent.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+    if (IsSuccess(exchange.http_status)) return handlers.on_bytes({data, size});
+    exchange.error_body.append(data, std::min(size, kErrorBytesMax - exchange.error_body.size()));
+    return true;
+  };
+  const std::stop_callback end(stop, [&client] { client.stop(); });
+  httplib::Response response;
+  // One without a body does not come to the handler above.
+  if (client.send(sent, response, exchange.error)) exchange.http_status = response.status;
+  return exchange;
 }
 
 }  // namespace
@@ -96,34 +103,29 @@ absl::StatusOr<nlohmann::json> LibpodClient::Call(const LibpodRequest& request) 
 
 absl::Status LibpodClient::Stream(const LibpodRequest& request, std::stop_token stop,
                                   const StreamHandlers& handlers) {
-  absl::StatusOr<UniqueFd> socket = Connect(socket_path_);
-  if (!socket.ok() && on_refused_) {
+  const SystemClock clock;
+  const absl::Duration silence = std::min(request.timeout, kSilenceMax);
+  absl::Duration begin = clock.Monotonic();
+  Exchange exchange = Send(socket_path_, request, silence, stop, handlers);
+  if (exchange.error == httplib::Error::Connection && on_refused_) {
     BERTH_RETURN_IF_ERROR(on_refused_());
-    socket = Connect(socket_path_);
+    begin = clock.Monotonic();
+    exchange = Send(socket_path_, request, silence, stop, handlers);
   }
-  if (!socket.ok()) return socket.status();
-  bool failed = false;
-  int http_status = 0;
-  std::string error;
-  HttpAnswerHandlers taking;
-  taking.on_head = [&](int status) {
-    http_status = status;
-    failed = !IsSuccess(status);
-    if (!failed && handlers.on_begin) handlers.on_begin();
-  };
-  taking.on_bytes = [&](absl::string_view bytes) {
-    if (!failed) return handlers.on_bytes(bytes);
-    absl::StrAppend(&error, bytes.substr(0, kErrorBytesMax - error.size()));
-    return true;
-  };
-  const absl::Status status =
-      ExchangeHttp(socket->get(), TextOf(request), request.timeout, std::move(stop), taking);
-  if (absl::IsDeadlineExceeded(status)) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("podman: ", request.method, " ", request.path, ": ", status.message()));
+  // Canceled: `on_bytes` wanted no more.
+  if (stop.stop_requested() || exchange.error == httplib::Error::Canceled) return absl::OkStatus();
+  if (exchange.error == httplib::Error::Success) {
+    return IsSuccess(exchange.http_status) ? absl::OkStatus()
+                                           : ErrorOf(exchange.http_status, exchange.error_body);
   }
-  if (!status.ok()) return NoAnswer(socket_path_, status.message());
-  return failed ? ErrorOf(http_status, error) : absl::OkStatus();
+  // The library tells a broken connection and a silent one alike.
+  if (exchange.error != httplib::Error::Connection && clock.Monotonic() - begin >= silence) {
+    return absl::DeadlineExceededError(absl::StrCat("podman: ", request.method, " ", request.path,
+                                                    ": no answer within ",
+                                                    absl::FormatDuration(silence)));
+  }
+  return absl::UnavailableError(absl::StrCat("podman does not answer on ", socket_path_, ": ",
+                                             httplib::to_string(exchange.error)));
 }
 
 std::string PercentEncode(absl::string_view text) {

@@ -21,14 +21,14 @@ struct LibpodRequest {
   std::string method = "GET";
   std::string path;       // Below `/libpod`, with its query, percent-encoded.
   std::string body = "";  // JSON, or nothing.
-  absl::Duration timeout = kLibpodCallMax;
+  absl::Duration timeout = kLibpodCallMax;  // From one part of the answer to the next.
 };
 
 // Speaks Podman's REST API over its unix socket, one connection for each request: on a unix socket
 // there is nothing to gain from keeping them. Safe to use from any thread.
 //
 // Errors: what LibpodError makes of Podman's answer; kUnavailable: nothing listens on the socket or
-// the service went away; kDeadlineExceeded: no answer within the timeout.
+// the service went away; kDeadlineExceeded: it was silent for the timeout.
 class LibpodClient {
  public:
   // `on_refused`, if given, is called when nothing listens on the socket; once it has returned OK

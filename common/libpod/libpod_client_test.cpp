@@ -77,7 +77,8 @@ TEST_CASE("a call sends its request and has the answer's JSON", "[libpod][client
     request = podman.request();
   }
   CHECK(absl::StartsWith(request, "POST /v4.0.0/libpod/containers/create HTTP/1.1\r\n"));
-  CHECK(absl::EndsWith(request, "Content-Length: 7\r\n\r\n{\"a\":1}"));
+  CHECK(absl::StrContains(request, "Content-Length: 7\r\n"));
+  CHECK(absl::EndsWith(request, "\r\n\r\n{\"a\":1}"));
 }
 
 TEST_CASE("an error has Podman's own words", "[libpod][client]") {

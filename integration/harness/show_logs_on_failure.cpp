@@ -11,7 +11,7 @@ namespace {
 
 class ShowLogsOnFailure : public Catch::TestEventListenerBase {
  public:
-  using TestEventListenerBase::TestEventListenerBase;
+  using Catch::TestEventListenerBase::TestEventListenerBase;
 
   // Whether it has seen to it in Catch2 2; nothing in version 3.
   using Ended = decltype(std::declval<Catch::TestEventListenerBase&>().assertionEnded(
