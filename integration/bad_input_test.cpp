@@ -15,6 +15,7 @@ namespace {
 using Catch::Contains;
 
 // What `berth` ends with; cli/exit_code.h promises that scripts may rely on them.
+constexpr int kUsage = 2;
 constexpr int kNotFound = 3;
 constexpr int kConflict = 5;
 constexpr int kInvalid = 8;
@@ -71,6 +72,36 @@ TEST_CASE("a release that never becomes ready is taken back at its deadline") {
   CHECK_THAT(failed.err, Contains("release 1 still serves"));
   CHECK(WhyNeverServing(Shared(), "unready", 2, "1") == "");
   CHECK(Shared().StartsOf("unready") == before);
+}
+
+TEST_CASE("a release that stops working is taken back, with what its live check said") {
+  Serve("unlive");
+  const ContainerStarts before = Shared().StartsOf("unlive");
+  HelloManifest manifest = {.app = "unlive", .version = "2"};
+  manifest.more = "update: {min_healthy: 1m}\n";
+  std::string yaml = manifest.ToYaml();
+  const std::string checks = "checks: {";
+  yaml.replace(yaml.find(checks), checks.size(),
+               "checks: {live: {exec: [/hello, --exit, \"3\"], interval: 1s, failures: 2}, ");
+  const Finished failed = Shared().Berth({"deploy", Shared().WriteManifest("unlive", yaml)});
+  CHECK(failed.exit_code == kRolloutFailed);
+  CHECK_THAT(failed.err, Contains("its live check failed: command /hello --exit 3: exit code 3"));
+  CHECK_THAT(failed.err, Contains("release 1 still serves"));
+  CHECK(WhyNeverServing(Shared(), "unlive", 2, "1") == "");
+  CHECK(Shared().StartsOf("unlive") == before);
+}
+
+TEST_CASE("a release that asks for a label is placed once a host has it") {
+  HelloManifest manifest = {.app = "labelled"};
+  manifest.more = "placement: {require: {disk: ssd}}\n";
+  const Finished failed = Deploy(manifest);
+  CHECK(failed.exit_code == kRolloutFailed);
+  CHECK_THAT(failed.err, Contains("has no label disk=ssd"));
+  const std::string host = Shared().BerthJson({"host", "list"})["items"][0]["name"];
+  CHECK(Shared().Berth({"host", "label", host, "disk"}).exit_code == kUsage);
+  Shared().BerthJson({"host", "label", host, "disk=ssd"});
+  CHECK(Deploy(manifest).exit_code == 0);
+  CHECK(WhyNeverServing(Shared(), "labelled", 2, "1") == "");
 }
 
 TEST_CASE("an image that is not there is refused before there is a release") {
