@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/check/check.h"
+#include "common/eventlog/postgres_checks.h"
 #include "common/eventlog/postgres_transaction.h"
 #include "common/log/log.h"
 #include "common/status/status_macros.h"
@@ -128,14 +129,13 @@ absl::StatusOr<std::string> WithDefaults(const std::string& connection) {
 }
 
 absl::Status EnsureSchema(PostgresTransaction& transaction) {
-  const pqxx::result found = transaction.Run(
-      "SELECT count(*) FROM information_schema.tables "
-      "WHERE table_name = 'berth_format' AND table_schema = current_schema()");
-  if (found[0][0].as<int64_t>() == 0) {
+  if (!HasLogTables(transaction)) {
+    BERTH_RETURN_IF_ERROR(CheckMayMakeLogTables(transaction));
     for (const char* table : kSchema) transaction.Run(table);
     transaction.Run("INSERT INTO berth_format (id, version) VALUES (1, $1)", kFormat);
     return absl::OkStatus();
   }
+  BERTH_RETURN_IF_ERROR(CheckMayUseLogTables(transaction));
   const pqxx::result stored = transaction.Run("SELECT version FROM berth_format WHERE id = 1");
   const int64_t version = stored.empty() ? 0 : stored[0][0].as<int64_t>();
   if (version != kFormat) {
@@ -144,19 +144,6 @@ absl::Status EnsureSchema(PostgresTransaction& transaction) {
         "; run the version of Berth that made it, or a newer one"));
   }
   return absl::OkStatus();
-}
-
-// Whether what the database confirms can be lost with one machine. It is PostgreSQL that has these
-// settings; another database has none of them and is taken at its word.
-bool MayLoseConfirmed(PostgresTransaction& transaction) {
-  const pqxx::result settings = transaction.Run(
-      "SELECT coalesce(current_setting('synchronous_commit', true), ''), "
-      "coalesce(current_setting('synchronous_standby_names', true), 'none needed'), "
-      "coalesce(current_setting('fsync', true), '')");
-  const std::string commit = settings[0][0].as<std::string>();
-  // Confirmed without being on any disk, which no deployment of Berth can mean.
-  if (commit == "off" || commit == "local") transaction.Run("SET synchronous_commit = on");
-  return settings[0][1].as<std::string>().empty() || settings[0][2].as<std::string>() == "off";
 }
 
 }  // namespace
@@ -275,19 +262,17 @@ absl::StatusOr<std::unique_ptr<PostgresDatabase::Session>> PostgresDatabase::Con
     return absl::UnavailableError(
         absl::StrCat("the database cannot be reached: ", FirstLine(error.what())));
   }
-  bool may_lose = false;
+  std::vector<std::string> warnings;
   const absl::Status prepared = TransactOn(*session, [&](PostgresTransaction& transaction) {
     for (const char* timeout : kSessionTimeouts) transaction.Run(timeout);
-    may_lose = MayLoseConfirmed(transaction);
+    warnings = MakeDurable(transaction);
     return EnsureSchema(transaction);
   });
   // Two processes that find no tables make them at once, and one fails.
   if (absl::IsAborted(prepared)) return absl::UnavailableError(prepared.message());
   BERTH_RETURN_IF_ERROR(prepared);
-  if (may_lose && !std::exchange(warned_, true)) {
-    LogWarning(
-        "what PostgreSQL confirms is on one machine only, and lost with it; let it "
-        "replicate synchronously (synchronous_standby_names), with fsync on");
+  if (!std::exchange(warned_, true)) {
+    for (const std::string& warning : warnings) LogWarning(warning);
   }
   return session;
 }

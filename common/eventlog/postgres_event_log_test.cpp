@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "common/eventlog/event_log_contract.h"
+#include "common/eventlog/postgres_checks.h"
+#include "common/eventlog/postgres_transaction.h"
 #include "common/log/log.h"
 #include "common/status/status_macros.h"
 #include "common/testing/postgres_fixture.h"
@@ -222,6 +224,65 @@ TEST_CASE("a log whose tables were made by another user needs no right to make a
   CHECK(log.TakeLease("guest", contract::kLease) == absl::OkStatus());
   CHECK(log.Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}) ==
         absl::OkStatus());
+}
+
+// How the user `guest` is refused a log in the fixture's database.
+std::string RefusalOfGuest(const PostgresFixture& fixture) {
+  const auto database = PostgresDatabase::Create(fixture.connection + " user=guest", {"auth"});
+  REQUIRE(database.status() == absl::OkStatus());
+  const absl::Status refused =
+      PostgresEventLog(*database, "auth").TakeLease("guest", contract::kLease);
+  CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+  return std::string(refused.message());
+}
+
+TEST_CASE("a user without a right is told which, on what, and how to get it",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  // Roles are the cluster's.
+  fixture.Run("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN");
+  SECTION("to make tables where there are none") {
+    fixture.Run("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    CHECK_THAT(RefusalOfGuest(fixture), Catch::Contains("GRANT CREATE ON SCHEMA public TO guest"));
+  }
+  SECTION("to use any schema") {
+    fixture.Run("REVOKE ALL ON SCHEMA public FROM PUBLIC");
+    CHECK_THAT(RefusalOfGuest(fixture),
+               Catch::Contains("GRANT USAGE, CREATE ON SCHEMA public TO guest"));
+  }
+  SECTION("to use the tables that another user made") {
+    REQUIRE(fixture.OpenStream("config")->Read(0, 1).status() == absl::OkStatus());
+    fixture.Run("GRANT SELECT ON berth_format, berth_lease, berth_record, berth_row TO guest");
+    CHECK_THAT(RefusalOfGuest(fixture),
+               Catch::EndsWith("GRANT INSERT, UPDATE ON public.berth_lease TO guest; "
+                               "GRANT INSERT ON public.berth_record TO guest; "
+                               "GRANT INSERT, UPDATE, DELETE ON public.berth_row TO guest"));
+  }
+  fixture.Run("DROP OWNED BY guest; DROP ROLE guest");
+}
+
+TEST_CASE("a database that confirms before it has written is warned of, and told to wait",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  fixture.Run(
+      absl::StrCat("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = ",
+                   "off', current_database()); END $$"));
+  pqxx::connection connection(fixture.connection);
+  pqxx::work work(connection);
+  PostgresTransaction transaction(work);
+  const std::vector<std::string> warnings = MakeDurable(transaction);
+  REQUIRE(warnings.size() == 2);
+  CHECK_THAT(warnings[0], Catch::Contains("synchronous_commit is off"));
+  CHECK_THAT(warnings[1], Catch::Contains("synchronous_standby_names"));
+
+  const auto database = fixture.OpenDatabase({"config"});
+  std::string setting;
+  const auto ask = [&setting](PostgresTransaction& logs) {
+    setting = logs.Run("SHOW synchronous_commit")[0][0].c_str();
+    return absl::OkStatus();
+  };
+  CHECK(database->Transact(ask) == absl::OkStatus());
+  CHECK(setting == "on");
 }
 
 TEST_CASE("a database of a newer format is refused", "[eventlog][postgres]") {
