@@ -15,6 +15,7 @@
 #include "integration/harness/http.h"
 #include "integration/harness/platform.h"
 #include "integration/harness/program.h"
+#include "integration/harness/services_apart.h"
 #include "integration/harness/serving.h"
 
 namespace berth::integration {
@@ -23,12 +24,25 @@ namespace {
 constexpr char kPrometheusFolder[] = "k8s-free-deploy/prometheus";
 constexpr char kPrometheus[] = "http://127.0.0.1:9090";
 constexpr char kRoutedUrl[] = "http://127.0.0.1:7070/";
-// By job, as prometheus.yml has them.
-const std::map<std::string, std::string>& Pages() {
-  static const auto* const pages =
-      new std::map<std::string, std::string>{{"berth-server", "http://127.0.0.1:7480"},
-                                             {"berth-agent", "http://127.0.0.1:7481"},
-                                             {"berth-edge", "http://127.0.0.1:7482"}};
+
+// By job, as a configuration of Prometheus has them.
+using PageMap = std::map<std::string, std::string>;
+
+// Those of prometheus.yml.
+const PageMap& Pages() {
+  static const auto* const pages = new PageMap{{"berth-server", "http://127.0.0.1:7480"},
+                                               {"berth-agent", "http://127.0.0.1:7481"},
+                                               {"berth-edge", "http://127.0.0.1:7482"}};
+  return *pages;
+}
+
+// Those of prometheus-services-apart.yml.
+const PageMap& PagesApart() {
+  static const auto* const pages = new PageMap{
+      {"berth-agent", "http://127.0.0.1:7481"},     {"berth-edge", "http://127.0.0.1:7482"},
+      {"berth-auth", "http://127.0.0.1:7483"},      {"berth-config", "http://127.0.0.1:7484"},
+      {"berth-scheduler", "http://127.0.0.1:7485"}, {"berth-edge-router", "http://127.0.0.1:7486"},
+      {"berth-secrets", "http://127.0.0.1:7487"}};
   return *pages;
 }
 
@@ -40,21 +54,20 @@ std::string TextOf(const std::string& path) {
 // A Prometheus with the files that are shipped, which scrapes every second.
 class Prometheus {
  public:
-  explicit Prometheus(const Platform& platform)
-      : folder_(platform.machine().folder().File("prometheus")) {
+  explicit Prometheus(const Workstation& workstation,
+                      const std::string& configuration = "prometheus.yml")
+      : folder_(workstation.files().File("prometheus")) {
     std::filesystem::create_directories(folder_);
     std::filesystem::copy_file(absl::StrCat(kPrometheusFolder, "/berth.rules.yml"),
                                folder_ + "/berth.rules.yml",
                                std::filesystem::copy_options::overwrite_existing);
     std::ofstream(folder_ + "/prometheus.yml")
-        << absl::StrReplaceAll(TextOf(absl::StrCat(kPrometheusFolder, "/prometheus.yml")),
+        << absl::StrReplaceAll(TextOf(absl::StrCat(kPrometheusFolder, "/", configuration)),
                                {{"_interval: 15s", "_interval: 1s"}});
     program_ = std::make_unique<Program>(std::vector<std::string>{
         "prometheus", "--config.file=" + folder_ + "/prometheus.yml",
         "--storage.tsdb.path=" + folder_ + "/data", "--web.listen-address=127.0.0.1:9090"});
   }
-
-  std::string ErrSoFar() const { return program_->ErrSoFar(); }
 
   // What its API answers; null where it does not.
   static Json Ask(const std::string& path) {
@@ -72,6 +85,22 @@ class Prometheus {
       if (target.at("health") == "up") jobs.insert(target.at("labels").at("job"));
     }
     return jobs;
+  }
+
+  // Waits until every page is scraped, and asks each for its health.
+  void CheckAllUp(const PageMap& pages) const {
+    std::set<std::string> jobs;
+    for (const auto& [job, address] : pages) jobs.insert(job);
+    const bool all_up = testing::Eventually(absl::Seconds(30), [&] { return JobsUp() == jobs; });
+    INFO(program_->ErrSoFar());
+    REQUIRE(all_up);
+    for (const auto& [job, address] : pages) {
+      INFO(job);
+      CHECK(Get(address + "/healthz").status == 200);
+      const Page ready = Get(address + "/readyz");
+      INFO(ready.body);
+      CHECK(ready.status == 200);
+    }
   }
 
   // The one value of an expression; nothing while there is none.
@@ -97,6 +126,26 @@ class Prometheus {
   std::unique_ptr<Program> program_;
 };
 
+// A daemon of the test's machine that has joined the services apart, until the object's end.
+class JoinedHere {
+ public:
+  JoinedHere(const ServicesApart& services, const Workstation& workstation, const std::string& noun,
+             const std::string& containers_conf)
+      : workstation_(workstation), state_(workstation.files().File(noun)) {
+    std::vector<std::string> more = {"--state", state_};
+    if (!containers_conf.empty()) {
+      more.insert(more.end(), {"--containers-conf", containers_conf});
+    }
+    const std::string added = services.MustSucceed({noun, "add", "alpha", "-o", "json"});
+    workstation.BerthJson(AsPrinted(Json::parse(added), more));
+  }
+  ~JoinedHere() { (void)workstation_.Berth({"down", "--purge", "--yes", "--state", state_}); }
+
+ private:
+  const Workstation& workstation_;
+  const std::string state_;
+};
+
 // Every metric that the text names.
 std::set<std::string> MetricsNamedIn(const std::string& text) {
   static const std::regex name("\\b(berth|grpc|process)_[a-z0-9_]+\\b");
@@ -108,24 +157,22 @@ std::set<std::string> MetricsNamedIn(const std::string& text) {
   return names;
 }
 
+void CheckWellFormed(const Workstation& workstation, const Page& page) {
+  REQUIRE(page.status == 200);
+  const std::string file = workstation.files().File("page.metrics");
+  std::ofstream(file) << page.body;
+  const Finished checked = Run({"sh", "-c", "promtool check metrics < " + file});
+  INFO(checked.err);
+  CHECK(checked.exit_code == 0);
+  CHECK(checked.err == "");
+}
+
 TEST_CASE("a Prometheus with the shipped files scrapes every daemon, and sees what happens") {
   Platform platform;
   platform.Up();
   platform.BuildHello();
   const Prometheus prometheus(platform);
-  std::set<std::string> jobs;
-  for (const auto& [job, address] : Pages()) jobs.insert(job);
-  const bool all_up =
-      testing::Eventually(absl::Seconds(30), [&] { return Prometheus::JobsUp() == jobs; });
-  INFO(prometheus.ErrSoFar());
-  REQUIRE(all_up);
-  for (const auto& [job, address] : Pages()) {
-    INFO(job);
-    CHECK(Get(address + "/healthz").status == 200);
-    const Page ready = Get(address + "/readyz");
-    INFO(ready.body);
-    CHECK(ready.status == 200);
-  }
+  prometheus.CheckAllUp(Pages());
 
   const std::optional<double> before =
       Prometheus::Value("grpc_server_handled_total{grpc_method=\"Deploy\",grpc_code=\"OK\"}");
@@ -185,13 +232,7 @@ TEST_CASE("each page is well-formed and bounded, and has what the rules name") {
   for (const auto& [job, address] : Pages()) {
     INFO(job);
     const Page page = Get(address + "/metrics");
-    REQUIRE(page.status == 200);
-    const std::string file = platform.machine().folder().File(job + ".metrics");
-    std::ofstream(file) << page.body;
-    const Finished checked = Run({"sh", "-c", "promtool check metrics < " + file});
-    INFO(checked.err);
-    CHECK(checked.exit_code == 0);
-    CHECK(checked.err == "");
+    CheckWellFormed(platform, page);
     offered.merge(MetricsNamedIn(page.body));
     // What people name stays out, and with it what makes pages grow.
     for (const Instance& instance : platform.Instances("zebra")) {
@@ -205,6 +246,32 @@ TEST_CASE("each page is well-formed and bounded, and has what the rules name") {
        MetricsNamedIn(TextOf(absl::StrCat(kPrometheusFolder, "/berth.rules.yml")))) {
     INFO(name);
     CHECK(offered.contains(name));
+  }
+}
+
+TEST_CASE("a Prometheus scrapes each service that runs apart, an agent and an edge") {
+  const Workstation workstation;
+  const std::string containers_conf = workstation.PreparePodman();
+  const ServicesApart services(&workstation);
+  const JoinedHere host(services, workstation, "host", containers_conf);
+  const JoinedHere edge(services, workstation, "edge", "");
+  const Prometheus prometheus(workstation, "prometheus-services-apart.yml");
+  prometheus.CheckAllUp(PagesApart());
+  for (const auto& [job, address] : PagesApart()) {
+    INFO(job);
+    CheckWellFormed(workstation, Get(address + "/metrics"));
+  }
+  const std::map<std::string, double> expected = {
+      {"sum(berth_ready)", 7},
+      {"count(berth_log_serving == 1)", 5},
+      {"berth_scheduler_hosts{presence=\"up\"}", 1},
+      {"count(count by (grpc_service) (grpc_server_started_total))", 5},
+  };
+  for (const auto& [expression, value] : expected) {
+    INFO(expression);
+    CHECK(testing::Eventually(absl::Seconds(10), [&, &name = expression, &wanted = value] {
+      return Prometheus::Value(name) == wanted;
+    }));
   }
 }
 

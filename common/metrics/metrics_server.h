@@ -14,6 +14,11 @@ namespace berth {
 inline constexpr char kServerHttp[] = "127.0.0.1:7480";
 inline constexpr char kAgentHttp[] = "127.0.0.1:7481";
 inline constexpr char kEdgeHttp[] = "127.0.0.1:7482";
+inline constexpr char kAuthHttp[] = "127.0.0.1:7483";
+inline constexpr char kConfigHttp[] = "127.0.0.1:7484";
+inline constexpr char kSchedulerHttp[] = "127.0.0.1:7485";
+inline constexpr char kEdgeRouterHttp[] = "127.0.0.1:7486";
+inline constexpr char kSecretsHttp[] = "127.0.0.1:7487";
 inline constexpr char kHttpOff[] = "off";
 
 // A daemon's HTTP pages:

@@ -7,6 +7,8 @@
 #include "common/daemon/daemon.h"
 #include "common/log/log.h"
 #include "common/member/member.h"
+#include "common/metrics/metrics_server.h"
+#include "common/metrics/service_metrics.h"
 #include "common/status/status_macros.h"
 #include "common/sync/notification.h"
 
@@ -33,8 +35,13 @@ absl::Status Serve(const ServiceSettings& settings, const rpc::Server::Options& 
   return absl::OkStatus();
 }
 
-absl::Status Run(const std::string& name, const ServiceSettings& settings,
-                 const MakeService& make) {
+absl::Status Run(const ServiceProgram& program, const ServiceSettings& settings) {
+  const std::string& name = program.name;
+  BERTH_RETURN_IF_ERROR(MakeFolder(settings.member.state));
+  Metrics metrics(name);
+  BERTH_ASSIGN_OR_RETURN(
+      const MetricsServer http,
+      MetricsServer::Start(settings.serving.http, settings.member.state, &metrics));
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,
                          CertificateAddresses(settings.serving));
   BERTH_ASSIGN_OR_RETURN(const Member member, Member::Join(settings.member, addresses));
@@ -46,7 +53,8 @@ absl::Status Run(const std::string& name, const ServiceSettings& settings,
   options.address = settings.serving.listen;
   options.certificate_pem = member.server_certificate();
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, foundation->identity().PrivateKeyPem());
-  BERTH_ASSIGN_OR_RETURN(const HostedService service, make(foundation.get()));
+  BERTH_ASSIGN_OR_RETURN(const HostedService service, program.make(foundation.get()));
+  const std::shared_ptr<void> measured = Measure(&metrics, name, service);
   const absl::Status served =
       Serve(settings, options, member.services(), service, foundation.get());
   // The calls have ended with the server, and each that was let in was answered.
@@ -54,13 +62,14 @@ absl::Status Run(const std::string& name, const ServiceSettings& settings,
   return absl::IsCancelled(served) ? absl::OkStatus() : served;
 }
 
-absl::Status Main(const std::string& name, int argc, char** argv, const MakeService& make) {
+absl::Status Main(const ServiceProgram& program, int argc, char** argv) {
   BlockStopSignals();
   rpc::RequireTls13();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(argc, argv));
-  BERTH_ASSIGN_OR_RETURN(const ServiceSettings settings, LoadServiceSettings(path));
-  return Run(name, settings, make);
+  BERTH_ASSIGN_OR_RETURN(const ServiceSettings settings,
+                         LoadServiceSettings(path, program.http, program.read_settings));
+  return Run(program, settings);
 }
 
 }  // namespace
@@ -84,8 +93,19 @@ absl::Status StartAndWait(const std::string& name, const HostedService& service)
                       absl::StrCat(name, ": ", std::string(started->status.message())));
 }
 
-int ServiceMain(const std::string& name, int argc, char** argv, const MakeService& make) {
-  return ExitWith(Main(name, argc, argv, make));
+std::shared_ptr<void> Measure(Metrics* metrics, const std::string& name,
+                              const HostedService& service) {
+  struct Measured {
+    ServiceMetrics usual;
+    std::shared_ptr<void> own;
+  };
+  return std::shared_ptr<void>(
+      new Measured{ServiceMetrics(metrics, name, service.dispatcher, service.writer),
+                   service.measure == nullptr ? nullptr : service.measure(metrics)});
+}
+
+int ServiceMain(const ServiceProgram& program, int argc, char** argv) {
+  return ExitWith(Main(program, argc, argv));
 }
 
 }  // namespace berth

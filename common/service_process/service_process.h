@@ -56,8 +56,20 @@ using MakeService = std::function<absl::StatusOr<HostedService>(ServiceFoundatio
 // kCancelled: the process was told to stop meanwhile.
 absl::Status StartAndWait(const std::string& name, const HostedService& service);
 
-// The main of a process with one service beside auth: settings, membership, log, service, server;
-// then it follows auth and the others, announces where it is, and serves until it is told to stop.
-int ServiceMain(const std::string& name, int argc, char** argv, const MakeService& make);
+// Measures the service, what all have and what it alone has, for as long as the result lives.
+std::shared_ptr<void> Measure(Metrics* metrics, const std::string& name,
+                              const HostedService& service);
+
+// What a process with one service beside auth runs.
+struct ServiceProgram {
+  std::string name;
+  std::string http;  // Where it serves its metrics by default.
+  MakeService make;
+  ReadOwnSettings read_settings = {};  // Called before `make`; empty: it has none of its own.
+};
+
+// The main of such a process: settings, membership, log, service, server; then it follows auth and
+// the others, announces where it is, and serves until it is told to stop.
+int ServiceMain(const ServiceProgram& program, int argc, char** argv);
 
 }  // namespace berth

@@ -19,12 +19,16 @@ void ReadServingSettings(SettingsReader* reader, ServingSettings* settings) {
     reader->Refuse("listen", std::string(listen.status().message()));
   }
   reader->Optional("addresses", &settings->addresses);
+  reader->Optional("http", &settings->http);
   ReadLogSettings(reader, &settings->log);
 }
 
-absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path) {
+absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path,
+                                                    const std::string& http,
+                                                    const ReadOwnSettings& read_own) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
   ServiceSettings settings;
+  settings.serving.http = http;
   SettingsReader reader(text, path);
   ReadMemberSettings(&reader, &settings.member);
   ReadServingSettings(&reader, &settings.serving);
@@ -34,6 +38,7 @@ absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path) {
   if (!address.ok() || IsEveryAddress(address->host) || address->port == 0) {
     reader.Refuse("address", "says where the others reach this service, as HOST:PORT");
   }
+  if (read_own != nullptr) read_own(&reader);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct ServingSettings {
   // Further host names and IP addresses that clients reach it by, for its certificate.
   std::vector<std::string> addresses;
   LogSettings log;
+  // Where its metrics and health are served, or `off`.
+  std::string http;
 };
 
 // What the settings of a service in a process of its own say.
@@ -25,11 +28,17 @@ struct ServiceSettings {
   std::string address;
 };
 
-// Takes listen, addresses and the section log out of the reader.
+// Settings of one service beside what all have: takes them out of the reader.
+using ReadOwnSettings = std::function<void(SettingsReader*)>;
+
+// Takes listen, addresses, http and the section log out of the reader.
 void ReadServingSettings(SettingsReader* reader, ServingSettings* settings);
 
+// `http` is where it serves its metrics unless the settings say otherwise; `read_own` may be empty.
 // kInvalidArgument: the message names each mistake with its place.
-absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path);
+absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path,
+                                                    const std::string& http,
+                                                    const ReadOwnSettings& read_own);
 
 // Where a process that listens so reaches itself. `port` is the one that it got.
 absl::StatusOr<std::string> OwnAddress(const ServingSettings& settings, int port);

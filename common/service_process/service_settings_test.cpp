@@ -12,11 +12,11 @@ namespace {
 
 constexpr char kNeeded[] = "server: auth.example.com:7443\nca_file: /ca.pem\nstate: /state\n";
 
-absl::StatusOr<ServiceSettings> Load(const std::string& more) {
+absl::StatusOr<ServiceSettings> Load(const std::string& more, const ReadOwnSettings& own = {}) {
   const testing::TempDir folder;
   const std::string path = folder.File("config.yaml");
   std::ofstream(path) << kNeeded << more;
-  return LoadServiceSettings(path);
+  return LoadServiceSettings(path, "127.0.0.1:7484", own);
 }
 
 TEST_CASE("a service announces the address it listens on", "[service_process]") {
@@ -35,6 +35,20 @@ TEST_CASE("a service announces the address it listens on", "[service_process]") 
     REQUIRE(settings.status() == absl::OkStatus());
     CHECK(settings->address == "config.example.com:7444");
   }
+}
+
+TEST_CASE("a service serves its metrics where it does by default, or is told to",
+          "[service_process]") {
+  CHECK(Load("")->serving.http == "127.0.0.1:7484");
+  CHECK(Load("http: \"off\"\n")->serving.http == "off");
+}
+
+TEST_CASE("a service has settings of its own, and no other has them", "[service_process]") {
+  std::string fleet;
+  const auto own = [&fleet](SettingsReader* reader) { reader->Optional("fleet", &fleet); };
+  CHECK(Load("fleet: large\n", own).status() == absl::OkStatus());
+  CHECK(fleet == "large");
+  CHECK_THAT(std::string(Load("fleet: large\n").status().message()), Catch::Contains("fleet"));
 }
 
 TEST_CASE("a service keeps its log in SQLite unless there is a database", "[service_process]") {

@@ -13,6 +13,7 @@
 #include "common/executor/thread_executor.h"
 #include "common/ids/random_id_source.h"
 #include "common/log/log.h"
+#include "common/metrics/metrics_server.h"
 #include "common/rpc/server.h"
 #include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
@@ -31,6 +32,7 @@ absl::StatusOr<AuthSettings> LoadSettings(const std::string& path) {
   AuthSettings settings;
   SettingsReader reader(text, path);
   reader.Required("state", &settings.state);
+  settings.serving.http = kAuthHttp;
   ReadServingSettings(&reader, &settings.serving);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
@@ -58,6 +60,9 @@ absl::Status Serve(const AuthSettings& settings, const MachineIdentity& identity
 
 absl::Status Run(const AuthSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
+  Metrics metrics("auth");
+  BERTH_ASSIGN_OR_RETURN(const MetricsServer http,
+                         MetricsServer::Start(settings.serving.http, settings.state, &metrics));
   BERTH_ASSIGN_OR_RETURN(const KeyRing key_ring,
                          KeyRing::LoadOrCreate(settings.state + "/key-ring"));
   BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
@@ -75,6 +80,7 @@ absl::Status Run(const AuthSettings& settings) {
                    &key_ring,
                    settings.state,
                    {std::begin(rpc::kServicesBesideAuth), std::end(rpc::kServicesBesideAuth)}});
+  const std::shared_ptr<void> measured = Measure(&metrics, "auth", HostService(service));
   const absl::Status served = Serve(settings, identity, service);
   // The calls have ended with the server, and each that was let in was answered.
   executor.Stop();

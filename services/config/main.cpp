@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "common/metrics/metrics_server.h"
 #include "common/service_process/service_process.h"
 #include "services/config/service.h"
 
@@ -17,5 +18,5 @@ HostedService Make(ServiceFoundation* on) {
 }  // namespace berth::config
 
 int main(int argc, char** argv) {
-  return berth::ServiceMain("config", argc, argv, berth::config::Make);
+  return berth::ServiceMain({"config", berth::kConfigHttp, berth::config::Make}, argc, argv);
 }

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "common/metrics/metrics_server.h"
 #include "common/service_process/service_process.h"
 #include "services/edge_router/service.h"
 
@@ -20,5 +21,6 @@ HostedService Make(ServiceFoundation* on) {
 }  // namespace berth::edge_router
 
 int main(int argc, char** argv) {
-  return berth::ServiceMain("edge-router", argc, argv, berth::edge_router::Make);
+  return berth::ServiceMain({"edge-router", berth::kEdgeRouterHttp, berth::edge_router::Make}, argc,
+                            argv);
 }

@@ -1,28 +1,20 @@
 // berth-scheduler in a process of its own.
 
-#include <memory>
-
+#include "common/metrics/metrics_server.h"
 #include "common/service_process/service_process.h"
-#include "services/scheduler/service.h"
-
-namespace berth::scheduler {
-namespace {
-
-HostedService Make(ServiceFoundation* on) {
-  return HostService(
-      std::make_shared<Service>(on->log(), on->executor(), on->clock(), on->ids(), on->access()),
-      [on](Service* service, const std::shared_ptr<rpc::Channel>& services) {
-        service->Follow({.config = services,
-                         .auth = services,
-                         .edge_router = services,
-                         .secrets = services,
-                         .grant_key = &on->identity().signing_key()});
-      });
-}
-
-}  // namespace
-}  // namespace berth::scheduler
+#include "services/scheduler/hosted_scheduler.h"
 
 int main(int argc, char** argv) {
-  return berth::ServiceMain("scheduler", argc, argv, berth::scheduler::Make);
+  berth::scheduler::LivenessPolicy liveness;
+  return berth::ServiceMain({.name = "scheduler",
+                             .http = berth::kSchedulerHttp,
+                             .make =
+                                 [&](berth::ServiceFoundation* on) {
+                                   return berth::scheduler::HostScheduler(on, liveness);
+                                 },
+                             .read_settings =
+                                 [&](berth::SettingsReader* reader) {
+                                   berth::scheduler::ReadLivenessSettings(reader, &liveness);
+                                 }},
+                            argc, argv);
 }

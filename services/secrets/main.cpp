@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/crypto/key_ring.h"
+#include "common/metrics/metrics_server.h"
 #include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
 #include "services/secrets/service.h"
@@ -31,5 +32,5 @@ absl::StatusOr<HostedService> Make(ServiceFoundation* on) {
 }  // namespace berth::secrets
 
 int main(int argc, char** argv) {
-  return berth::ServiceMain("secrets", argc, argv, berth::secrets::Make);
+  return berth::ServiceMain({"secrets", berth::kSecretsHttp, berth::secrets::Make}, argc, argv);
 }

@@ -19,15 +19,13 @@
 #include "common/log/log.h"
 #include "common/member/member.h"
 #include "common/metrics/metrics_server.h"
-#include "common/metrics/service_metrics.h"
 #include "common/rpc/server.h"
 #include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
 #include "services/auth/service.h"
 #include "services/config/service.h"
 #include "services/edge_router/service.h"
-#include "services/scheduler/scheduler_metrics.h"
-#include "services/scheduler/service.h"
+#include "services/scheduler/hosted_scheduler.h"
 #include "services/secrets/service.h"
 
 namespace berth {
@@ -47,20 +45,7 @@ HostedService MakeConfig(ServiceFoundation* on, const Given&) {
 }
 
 HostedService MakeScheduler(ServiceFoundation* on, const Given& given) {
-  auto scheduler = std::make_shared<scheduler::Service>(on->log(), on->executor(), on->clock(),
-                                                        on->ids(), on->access(), given.liveness);
-  HostedService hosted =
-      HostService(scheduler, [on](scheduler::Service* service, const Services& services) {
-        service->Follow({.config = services,
-                         .auth = services,
-                         .edge_router = services,
-                         .secrets = services,
-                         .grant_key = &on->identity().signing_key()});
-      });
-  hosted.measure = [scheduler](Metrics* metrics) {
-    return std::make_shared<scheduler::SchedulerMetrics>(metrics, scheduler.get());
-  };
-  return hosted;
+  return scheduler::HostScheduler(on, given.liveness);
 }
 
 HostedService MakeEdgeRouter(ServiceFoundation* on, const Given&) {
@@ -91,30 +76,23 @@ struct Running {
   std::unique_ptr<ServiceFoundation> foundation;
   HostedService service;
   std::optional<Member> member;  // Once the port is open that it joins through.
-  std::unique_ptr<ServiceMetrics> metrics;
-  std::shared_ptr<void> own_metrics;  // What the service has beside what all have; or null.
+  std::shared_ptr<void> measured;
 };
 
 struct ServerSettings {
   ServingSettings serving;
   scheduler::LivenessPolicy liveness;
   std::string state;  // The folder everything is kept in.
-  std::string http = kServerHttp;
 };
 
 absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
   BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
   ServerSettings settings;
+  settings.serving.http = kServerHttp;
   SettingsReader reader(text, path);
   reader.Required("state", &settings.state);
   ReadServingSettings(&reader, &settings.serving);
-  reader.Optional("http", &settings.http);
-  SettingsReader& liveness = reader.Section("liveness");
-  liveness.Optional("stale_after", &settings.liveness.stale_after, scheduler::kSilenceMin);
-  liveness.Optional("lost_after", &settings.liveness.lost_after, scheduler::kSilenceMin);
-  if (settings.liveness.lost_after <= settings.liveness.stale_after) {
-    liveness.Refuse("lost_after", "has to be longer than stale_after");
-  }
+  scheduler::ReadLivenessSettings(&reader, &settings.liveness);
   BERTH_RETURN_IF_ERROR(reader.Finish());
   return settings;
 }
@@ -172,7 +150,7 @@ absl::Status Run(const ServerSettings& settings) {
   BERTH_RETURN_IF_ERROR(MakeFolder(settings.state));
   Metrics metrics("server");
   BERTH_ASSIGN_OR_RETURN(const MetricsServer http,
-                         MetricsServer::Start(settings.http, settings.state, &metrics));
+                         MetricsServer::Start(settings.serving.http, settings.state, &metrics));
   BERTH_ASSIGN_OR_RETURN(const KeyRing key_ring,
                          KeyRing::LoadOrCreate(settings.state + "/key-ring"));
   std::vector<std::string> names;
@@ -187,7 +165,7 @@ absl::Status Run(const ServerSettings& settings) {
   ThreadExecutor auth_executor("auth");
   const auto auth = std::make_shared<auth::Service>(auth::Dependencies{
       logs.at("auth").get(), &auth_executor, &clock, &ids, &key_ring, settings.state, names});
-  const ServiceMetrics auth_metrics(&metrics, "auth", &auth->dispatcher(), &auth->writer());
+  const std::shared_ptr<void> auth_measured = Measure(&metrics, "auth", HostService(auth));
   std::vector<Running> parts;
   for (const Part& part : kParts) {
     BERTH_ASSIGN_OR_RETURN(
@@ -195,11 +173,8 @@ absl::Status Run(const ServerSettings& settings) {
         ServiceFoundation::Make(part.name, absl::StrCat(settings.state, "/", part.name),
                                 logs.at(part.name).get()));
     HostedService service = part.make(foundation.get(), {&key_ring, settings.liveness});
-    auto measured =
-        std::make_unique<ServiceMetrics>(&metrics, part.name, service.dispatcher, service.writer);
-    std::shared_ptr<void> own = service.measure == nullptr ? nullptr : service.measure(&metrics);
-    parts.push_back({std::move(foundation), std::move(service), std::nullopt, std::move(measured),
-                     std::move(own)});
+    std::shared_ptr<void> measured = Measure(&metrics, part.name, service);
+    parts.push_back({std::move(foundation), std::move(service), std::nullopt, std::move(measured)});
   }
   const absl::Status served = Serve(settings, auth, &parts);
   // The calls have ended with the server, and each that was let in was answered.
