@@ -69,6 +69,10 @@ std::string PresenceText(scheduler::v1::HostPresence presence) {
   }
 }
 
+std::string EdgesText(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  return absl::StrCat(names.size() == 1 ? "edge " : "edges ", absl::StrJoin(names, ", "));
+}
+
 std::string RoleText(auth::v1::Role role) {
   switch (role) {
     case auth::v1::ROLE_VIEWER:

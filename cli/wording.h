@@ -1,5 +1,6 @@
 #pragma once
 
+#include <google/protobuf/repeated_ptr_field.h>
 #include <google/protobuf/timestamp.pb.h>
 
 #include <cstdint>
@@ -23,6 +24,8 @@ std::vector<std::string> Endpoints(const scheduler::v1::Instance& instance);
 // Where an instance stands, in one word.
 std::string StateText(const scheduler::v1::Instance& instance);
 std::string PresenceText(scheduler::v1::HostPresence presence);
+// edge gate, or edges gate, near.
+std::string EdgesText(const google::protobuf::RepeatedPtrField<std::string>& names);
 
 // A role in a word; "all" where a token has none of its own.
 std::string RoleText(auth::v1::Role role);

@@ -32,8 +32,8 @@ struct DataPlaneOptions {
   // kernel's queue. Each may need four descriptors (two sockets, a pipe).
   size_t connections_max = 50'000;
   ConnectionTimeouts timeouts;
-  // How often upstreams that could not be reached are tried without a client; below kEjectionTime,
-  // so that clients are spared the ones that are dead.
+  // How often upstreams that are new or could not be reached are tried without a client; below
+  // kEjectionTime, so that clients are spared the ones that are dead.
   absl::Duration probe_interval = absl::Seconds(5);
 };
 

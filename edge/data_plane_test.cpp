@@ -278,6 +278,23 @@ TEST_CASE("an upstream that comes back is found out without a client", "[edge][d
   CHECK_FALSE(match.upstreams[0]->IsEjected(edge.clock.Monotonic()));
 }
 
+TEST_CASE("a new upstream that cannot be reached is found out without a client",
+          "[edge][data-plane]") {
+  DataPlaneOptions options = TwoLoops();
+  options.probe_interval = absl::Milliseconds(5);
+  Edge edge(options);
+  TestUpstream works;
+  TestUpstream gone;
+  gone.StopListening();
+  edge.Apply({edge.TcpRoute("r", {UpstreamAt("i-works", works), UpstreamAt("i-gone", gone)})});
+  const RouteTable::Match match = edge.table->FindDefault(edge.port.number()).value();
+  CHECK(Eventually([&] {
+    return edge.registry.UpstreamsNotReached() == std::vector<std::string>{"i-gone"} &&
+           match.upstreams[0]->IsKnownToAnswer();
+  }));
+  CHECK(edge.Counted(Count::kConnectFailures) == 0);
+}
+
 TEST_CASE("without a reachable upstream the client gets an end, not a reset",
           "[edge][data-plane]") {
   Edge edge;

@@ -29,7 +29,7 @@ void UpstreamProber::BeginRound() {
   for (size_t i = 0; i < upstreams.size(); ++i) {
     const size_t place = (next_ + i) % upstreams.size();
     Upstream* const upstream = upstreams[place];
-    if (upstream->IsReached() || IsProbed(upstream)) continue;
+    if (upstream->IsKnownToAnswer() || IsProbed(upstream)) continue;
     if (probes_.size() == kProbesPerRoundMax) {
       next_ = place;
       return;

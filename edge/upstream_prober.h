@@ -14,9 +14,9 @@
 
 namespace berth::edge {
 
-// Tries again, without a client, to connect to upstreams that could not be reached. So a dead one
-// stays ejected at no client's cost, and one that came back is known to have before a client asks
-// for it. On one loop's thread.
+// Tries, without a client, to connect to upstreams that nobody has connected to yet or could not be
+// reached. So a new one without a way to it is known, a dead one stays ejected at no client's cost,
+// and one that came back is known to have before a client asks for it. On one loop's thread.
 class UpstreamProber {
  public:
   // Upstreams tried in one round; the next round goes on with the others.

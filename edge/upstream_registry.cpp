@@ -10,8 +10,9 @@
 namespace berth::edge {
 
 void Upstream::ConnectSucceeded() {
-  // Nearly always already 0: a read keeps the cache line shared between the loops.
-  if (connect_failures_.load(std::memory_order_relaxed) == 0) return;
+  // Nearly always so already: a read keeps the cache line shared between the loops.
+  if (IsKnownToAnswer()) return;
+  answered_.store(true, std::memory_order_relaxed);
   connect_failures_.store(0, std::memory_order_relaxed);
   ejected_until_ns_.store(0, std::memory_order_relaxed);
 }

@@ -45,6 +45,8 @@ class Upstream {
   bool IsEjected(absl::Duration now) const;
   // Whether connecting has succeeded since it last failed, or was not tried yet.
   bool IsReached() const { return connect_failures_.load(std::memory_order_relaxed) == 0; }
+  // The same, but not of one that was not tried yet.
+  bool IsKnownToAnswer() const { return IsReached() && answered_.load(std::memory_order_relaxed); }
 
  private:
   friend class UpstreamRegistry;
@@ -54,6 +56,7 @@ class Upstream {
   std::atomic<uint32_t> tables_ = 0;  // Tables that hold it; changed under the registry's mutex.
   std::atomic<uint32_t> connections_ = 0;
   std::atomic<uint32_t> connect_failures_ = 0;  // Since it last succeeded.
+  std::atomic<bool> answered_ = false;          // Connecting has succeeded once.
   std::atomic<int64_t> ejected_until_ns_ = 0;
   std::atomic<uint64_t> last_turn_ = 0;
 };

@@ -22,9 +22,8 @@ namespace {
 constexpr int kReplicas = 4;
 constexpr int kRequestsPerSecond = 200;
 constexpr absl::Duration kSeenMax = absl::Seconds(30);
-constexpr char kRoutes[] =
-    "  plain: {listen: tcp/7070, to: web.http}\n"
-    "  site: {listen: tls/8444, host: hello.test, to: web.tls}\n";
+constexpr char kPlainRoute[] = "  plain: {listen: tcp/7070, to: web.http}\n";
+constexpr char kSiteRoute[] = "  site: {listen: tls/8444, host: hello.test, to: web.tls}\n";
 
 // Two hosts and an edge that have joined, none of which knows a way to another's instances yet.
 class Fleet {
@@ -68,6 +67,21 @@ class Fleet {
     return host;
   }
 
+  // What `berth why` ends with; empty where all is well.
+  Json FirstFalse() const {
+    const Json why = Json::parse(workstation.Berth({"why", "--app", "hello", "-o", "json"}).out);
+    return why.value("converged", false) ? Json::object() : why.at("predicates").back();
+  }
+
+  // Whether it comes to name the host as one that the edge does not reach.
+  bool BecomesMissed(const std::string& host) const {
+    return testing::Eventually(kSeenMax, [&] {
+      const Json found = FirstFalse();
+      return found.value("id", "") == "endpoint-reached" &&
+             found.at("object") == Json{{"kind", "host"}, {"name", host}};
+    });
+  }
+
   ~Fleet() {
     if (std::uncaught_exceptions() == 0) return;
     for (const char* log : {"alpha/log/agent.log", "beta/log/agent.log", "gate/log/edge.log"}) {
@@ -104,8 +118,9 @@ TEST_CASE("two hosts serve through an edge, whatever is replaced or killed meanw
   const Workstation& workstation = fleet.workstation;
   fleet.gate.AddRoute(fleet.HostUp("alpha").at("prefix"), fleet.alpha);
   fleet.gate.AddRoute(fleet.HostUp("beta").at("prefix"), fleet.beta);
-  HelloManifest manifest = {
-      .replicas = kReplicas, .ports = "http: 8080, tls: 8443", .routes = kRoutes};
+  HelloManifest manifest = {.replicas = kReplicas,
+                            .ports = "http: 8080, tls: 8443",
+                            .routes = absl::StrCat(kPlainRoute, kSiteRoute)};
   const std::string folder = workstation.WriteManifest("hello", manifest.ToYaml());
   workstation.BerthJson({"deploy", folder});
   std::set<std::string> hosts;
@@ -129,6 +144,44 @@ TEST_CASE("two hosts serve through an edge, whatever is replaced or killed meanw
   CHECK(report.failures == std::vector<std::string>());
   // Both versions were met.
   CHECK(report.versions.size() == 2);
+}
+
+TEST_CASE("a host that the edge has no way to is named, and clients are spared it") {
+  Fleet fleet;
+  const Workstation& workstation = fleet.workstation;
+  const std::string network = fleet.HostUp("beta").at("prefix");
+  fleet.gate.AddRoute(fleet.HostUp("alpha").at("prefix"), fleet.alpha);
+  const HelloManifest manifest = {.replicas = kReplicas, .routes = kPlainRoute};
+  workstation.BerthJson(
+      {"deploy", "--no-wait", workstation.WriteManifest("hello", manifest.ToYaml())});
+  // Without a client that finds out.
+  CHECK(fleet.BecomesMissed("beta"));
+  const Json why = fleet.FirstFalse();
+  INFO(why.dump());
+  CHECK_THAT(why.value("sentence", ""),
+             Catch::Contains("edge gate could connect to no instance on host beta"));
+  CHECK_THAT(why.value("next", ""), Catch::Contains("has a way to " + network));
+  CHECK(fleet.HostUp("beta").at("notReachedBy") == Json::array({"gate"}));
+  CHECK(fleet.HostUp("alpha").at("notReachedBy") == Json::array());
+  CHECK_THAT(workstation.Berth({"host", "list"}).out, Catch::Contains("not reached by edge gate"));
+  const std::string status = workstation.Berth({"status", "hello"}).out;
+  CHECK_THAT(status, Catch::Contains("not reached by edge gate"));
+  CHECK_THAT(status, Catch::Contains("Not all is as it should be"));
+
+  Traffic traffic(fleet.Url(), kRequestsPerSecond);
+  fleet.gate.AddRoute(network, fleet.beta);
+  CHECK(testing::Eventually(kSeenMax, [&] { return fleet.FirstFalse().empty(); }));
+  CHECK(fleet.HostUp("beta").at("notReachedBy") == Json::array());
+  CHECK(traffic.Stop().failures == std::vector<std::string>());
+
+  // What was on its way when the route went is lost; what comes after goes to the other host.
+  Traffic later(fleet.Url(), kRequestsPerSecond);
+  fleet.gate.RemoveRoute(network);
+  CHECK(fleet.BecomesMissed("beta"));
+  later.Stop();
+  Traffic spared(fleet.Url(), kRequestsPerSecond);
+  CHECK(fleet.HostUp("beta").at("notReachedBy") == Json::array({"gate"}));
+  CHECK(spared.Stop().failures == std::vector<std::string>());
 }
 
 }  // namespace

@@ -33,10 +33,19 @@ std::string LabelsText(const google::protobuf::Map<std::string, std::string>& la
   return absl::StrJoin(std::map(labels.begin(), labels.end()), " ", absl::PairFormatter("="));
 }
 
-// What is to be said of the host's membership; empty: it is in good standing.
-std::string MembershipProblem(const auth::v1::Machine& machine) {
-  if (machine.status() != auth::v1::MACHINE_STATUS_UNKNOWN) return "";
-  return absl::StrCat("its keys changed; see `berth host approve ", machine.name(), "`");
+std::string ProblemsOf(const auth::v1::Machine& machine, const scheduler::v1::Host& host) {
+  if (machine.status() == auth::v1::MACHINE_STATUS_UNKNOWN) {
+    return absl::StrCat("its keys changed; see `berth host approve ", machine.name(), "`");
+  }
+  std::vector<std::string> problems;
+  if (host.not_reached_by_size() > 0) {
+    problems.push_back(
+        absl::StrCat("not reached by ", EdgesText(host.not_reached_by()), "; see `berth why`"));
+  }
+  if (const int own = host.facts().problems_size(); own > 0) {
+    problems.push_back(absl::StrCat(own, ", see `berth doctor`"));
+  }
+  return absl::StrJoin(problems, "; ");
 }
 
 absl::StatusOr<ExitCode> RunHostList(Session* session) {
@@ -60,13 +69,10 @@ absl::StatusOr<ExitCode> RunHostList(Session* session) {
     Json item = ToJson(host);
     item["membership"] = auth::v1::MachineStatus_Name(machine.status());
     items.push_back(item);
-    const int problems = host.facts().problems_size();
-    std::string remark = MembershipProblem(machine);
-    if (remark.empty() && problems > 0) remark = absl::StrCat(problems, ", see `berth doctor`");
     table.rows.push_back({host.name(), PresenceText(host.presence()),
                           absl::StrCat(host.instances()), CpuText(host), MemoryText(host),
                           Ipv6NetworkText(host.prefix()), LabelsText(host.labels()),
-                          host.facts().agent_version(), remark});
+                          host.facts().agent_version(), ProblemsOf(machine, host)});
   }
   session->output().List(
       "HostList", items, table,

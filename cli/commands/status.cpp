@@ -43,6 +43,15 @@ std::string RolloutText(const scheduler::v1::Rollout& rollout) {
   }
 }
 
+// Why the instance is not as it should be; empty: it says nothing of itself, and edges reach it.
+std::string ReasonOf(const Instance& instance, const GetEnvironmentStatusResponse& status) {
+  const auto missed = status.not_reached_by().find(instance.id());
+  if (!instance.observed().reason().empty() || missed == status.not_reached_by().end()) {
+    return instance.observed().reason();
+  }
+  return absl::StrCat("not reached by ", EdgesText(missed->second.names()));
+}
+
 Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) {
   Table table = {{"INSTANCE", "PROCESS", "RELEASE", "HOST", "STATE", "ADDRESS", "AGE", "REASON"},
                  {}};
@@ -52,7 +61,7 @@ Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) 
         {instance.id(), instance.process_type(), absl::StrCat(instance.release()), instance.host(),
          StateText(instance),
          endpoints.empty() ? Ipv6Text(instance.address()) : absl::StrJoin(endpoints, " "),
-         AgeText(instance.observed().start_time(), now), instance.observed().reason()});
+         AgeText(instance.observed().start_time(), now), ReasonOf(instance, status)});
   }
   return table;
 }
@@ -60,7 +69,7 @@ Table InstanceTable(const GetEnvironmentStatusResponse& status, absl::Time now) 
 bool IsAsItShouldBe(const config::v1::Environment& environment,
                     const GetEnvironmentStatusResponse& status) {
   return environment.rollout() == config::v1::ROLLOUT_STATE_SUCCEEDED &&
-         status.unplaced().empty() &&
+         status.unplaced().empty() && status.not_reached_by().empty() &&
          std::all_of(status.instances().begin(), status.instances().end(),
                      [](const Instance& instance) {
                        return instance.intent() == scheduler::v1::INTENT_RUN &&

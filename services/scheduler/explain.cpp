@@ -8,8 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/ids/names.h"
+#include "common/net/ipv6_text.h"
 #include "common/time/timestamp.h"
 #include "services/scheduler/feasibility.h"
+#include "services/scheduler/reach.h"
 #include "services/scheduler/reconcile.h"
 
 namespace berth::scheduler {
@@ -493,14 +495,26 @@ class Look {
     const auto& [id, instance] = entry;
     if (!IsServed(instance)) return std::nullopt;
     for (const std::string& edge : edges_) {
-      const auto& missed = heard_->edges.at(edge).not_reached();
-      if (std::find(missed.begin(), missed.end(), id) == missed.end()) continue;
+      const v1::ReportEdgeRequest& report = heard_->edges.at(edge);
+      if (!IsMissed(report, id)) continue;
+      if (HostsMissed(state_, report).contains(instance.host)) {
+        return False(predicate::kEndpointReached, kHost, instance.host,
+                     absl::StrCat("edge ", edge, " could connect to no instance on host ",
+                                  instance.host, ", ", id, " among them"),
+                     absl::StrCat("see that the machine of edge ", edge, " has a way to ",
+                                  NetworkOf(instance.host), ", where the host's instances are"));
+      }
       return False(predicate::kEndpointReached, kInstance, id,
-                   absl::StrCat("edge ", edge, " could not connect to ", id),
-                   "see that it listens on the route's port, and that the edge's machine has a way "
-                   "to the instance's address");
+                   absl::StrCat("edge ", edge, " could not connect to ", id, " on host ",
+                                instance.host, ", whose other instances it reaches"),
+                   "see that it listens on the route's port");
     }
     return std::nullopt;
+  }
+
+  std::string NetworkOf(const std::string& host) const {
+    const auto known = state_.hosts().find(host);
+    return known == state_.hosts().end() ? "it" : Ipv6NetworkText(known->second.machine.prefix());
   }
 
   std::optional<Predicate> OldDrained() const {
@@ -537,7 +551,7 @@ class Look {
   const std::string& target_;
   const Heard* const heard_;
   const absl::Time now_;
-  std::set<std::string> edges_;  // That rollouts wait for.
+  std::set<std::string> edges_;        // That rollouts wait for.
   std::vector<const Entry*> current_;  // What is to stay, on hosts that are not lost.
   std::vector<const Entry*> leaving_;
 };

@@ -364,8 +364,9 @@ TEST_CASE("an edge is told of that is silent, cannot listen, lags behind or reac
   SECTION("reaches nothing") {
     serving.near.not_reached = {serving.id};
     fleet.Step();
-    CheckAnswer(fleet.Why(), predicate::kEndpointReached, "instance", serving.id,
-                "edge near could not connect");
+    const v1::WhyResponse why = fleet.Why();
+    CheckAnswer(why, predicate::kEndpointReached, "host", "alpha",
+                "edge near could connect to no instance on host alpha");
     serving.near.not_reached.clear();
     serving.CheckConverges();
   }

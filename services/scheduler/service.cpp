@@ -8,6 +8,7 @@
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/ids/names.h"
 #include "common/log/log.h"
+#include "services/scheduler/reach.h"
 #include "services/scheduler/reconcile.h"
 
 namespace berth::scheduler {
@@ -396,8 +397,10 @@ void Service::AddHandlers() {
         });
       });
   dispatcher_.Query<v1::GetEnvironmentStatusRequest, v1::GetEnvironmentStatusResponse>(
-      [](const State& state, const v1::GetEnvironmentStatusRequest& request) {
-        return state.StatusOf(request.environment());
+      [this](const State& state, const v1::GetEnvironmentStatusRequest& request) {
+        auto status = state.StatusOf(request.environment());
+        if (status.ok()) ShowMissed(state, edge_reports_, &*status);
+        return status;
       });
   dispatcher_.Command<v1::RestartRequest, v1::RestartResponse>();
   dispatcher_.Streaming<v1::ExecRequest, v1::ExecResponse>(
@@ -436,8 +439,10 @@ void Service::AddHandlers() {
         });
       });
   dispatcher_.Query<v1::ListHostsRequest, v1::ListHostsResponse>(
-      [](const State& state, const v1::ListHostsRequest& request) {
-        return state.HostsOf(request.org());
+      [this](const State& state, const v1::ListHostsRequest& request) {
+        v1::ListHostsResponse response = state.HostsOf(request.org());
+        ShowMissed(state, edge_reports_, &response);
+        return response;
       });
   dispatcher_.Unary<v1::ListEdgesRequest, v1::ListEdgesResponse>(
       [this](const rpc::Call&, const v1::ListEdgesRequest& request, auto reply) {
