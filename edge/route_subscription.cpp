@@ -45,7 +45,11 @@ void RouteSubscription::Start(const WatchClient& cached) {
 }
 
 void RouteSubscription::TableChanged(const WatchClient& client, const WatchClient::Update& update) {
-  if (!update.revision.has_value() || (update.keys.empty() && has_table_)) return;
+  if (!update.revision.has_value()) return;
+  if (update.keys.empty() && has_table_) {
+    table_ = *update.revision;
+    return;
+  }
   if (absl::Status status = with_.cache->Store(client); !status.ok()) {
     // Served all the same: not to would help nobody. A restart has the older table.
     LogError("the table could not be stored", {{"why", status.message()}});
@@ -76,6 +80,7 @@ bool RouteSubscription::Apply(const WatchClient& client) {
   }
   with_.data_plane->Apply(*std::move(table));
   has_table_ = true;
+  table_ = client.revision().value_or(watch::v1::Revision());
   applied_ = revision;
   applied_position_ = revision.position();
   draining_ = draining;
@@ -96,6 +101,7 @@ void RouteSubscription::LookAtDraining() {
 scheduler::v1::ReportEdgeRequest RouteSubscription::MakeReport() const {
   scheduler::v1::ReportEdgeRequest report;
   *report.mutable_applied() = applied_;
+  *report.mutable_table() = table_;
   for (const std::string& instance : with_.registry->UpstreamsNotReached()) {
     report.add_not_reached(instance);
   }

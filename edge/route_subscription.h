@@ -63,6 +63,7 @@ class RouteSubscription {
   scheduler::v1::ReportEdgeRequest MakeReport() const;
 
   const Dependencies with_;
+  watch::v1::Revision table_;    // Of the edge-router's history, up to where the table is.
   watch::v1::Revision applied_;  // Of the scheduler's history, as the table says.
   std::atomic<uint64_t> applied_position_ = 0;
   std::atomic<bool> has_table_ = false;

@@ -101,6 +101,48 @@ TEST_CASE("a server name leads to its app, unopened, and another name to none") 
   CHECK(ask("other.test").exit_code != 0);
 }
 
+TEST_CASE("a standing route is made and deleted by command, and no deploy touches it") {
+  Platform platform;
+  platform.Up();
+  platform.BuildHello();
+  HelloManifest manifest = {.app = "hello"};
+  platform.BerthJson({"deploy", platform.WriteManifest("hello", manifest.ToYaml())});
+  REQUIRE(Get(kUrl).status == 0);
+  const std::vector<std::string> create = {"route", "create",   "extra", "--listen", "tcp/7070",
+                                           "--to",  "web.http", "--app", "hello"};
+  CHECK_FALSE(platform.BerthJson(create).at("unchanged").get<bool>());
+  CHECK(Get(kUrl).status == 200);
+  CHECK(platform.BerthJson(create).at("unchanged").get<bool>());
+
+  const Json listed = platform.BerthJson({"route", "list"}).at("items").at(0);
+  CHECK(listed.at("name") == "extra");
+  CHECK(listed.at("edges").size() == 1);
+  CHECK(listed.at("standing").get<bool>());
+  CHECK_THAT(platform.Berth({"route", "list"}).out,
+             Catch::Contains("tcp/7070") && Catch::Contains("web.http"));
+
+  // A rollout behind it loses no request, as one behind a manifest's route.
+  {
+    Traffic traffic(kUrl, kRequestsPerSecond);
+    manifest.version = "2";
+    manifest.routes = "  plain: {listen: tcp/7071, to: web.http}\n";
+    platform.BerthJson({"deploy", platform.WriteManifest("hello", manifest.ToYaml())});
+    REQUIRE(WhyNeverServing(platform, "hello", 2, "2") == "");
+    CHECK(traffic.Stop().failures == std::vector<std::string>());
+  }
+  const Finished declared = platform.Berth({"route", "delete", "plain", "--app", "hello"});
+  CHECK(declared.exit_code == 5);
+  CHECK_THAT(declared.err, Catch::Contains("take it out of berth.yaml"));
+  const Finished taken = platform.Berth(
+      {"route", "create", "mine", "--listen", "tcp/7071", "--to", "web.http", "--app", "hello"});
+  CHECK(taken.exit_code == 5);
+  CHECK_THAT(taken.err, Catch::Contains("belongs to route plain of home/hello/production"));
+
+  CHECK(platform.Berth({"route", "delete", "extra", "--app", "hello"}).exit_code == 0);
+  CHECK_THAT(Get(kUrl).error, Catch::Contains("onnect"));
+  CHECK(Get("http://127.0.0.1:7071/").status == 200);
+}
+
 TEST_CASE("a route that another app has fails the deploy and says whose it is") {
   Platform platform;
   platform.Up();

@@ -12,8 +12,8 @@ std::vector<Command> AllCommands() {
   };
   for (std::vector<Command> more :
        {EnvCommands(), HostCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(),
-        JoinCommands(), SecretCommands(), OrgCommands(), MemberCommands(), TokenCommands(),
-        ContextCommands()}) {
+        JoinCommands(), SecretCommands(), RouteCommands(), OrgCommands(), MemberCommands(),
+        TokenCommands(), ContextCommands()}) {
     for (Command& command : more) commands.push_back(std::move(command));
   }
   commands.push_back(DoctorCommand());
@@ -29,6 +29,7 @@ std::vector<Group> AllGroups() {
           {"host", "Look at the hosts of an org, and let machines join and go"},
           {"edge", "Look at the edges of an org, and let machines join and go"},
           {"secret", "Set, read and activate the secrets of an environment"},
+          {"route", "Look at the routes of an org, and make standing ones"},
           {"org", "Make orgs, and look at yours"},
           {"org member", "Say who may do what in an org"},
           {"token", "Make tokens for programs, and end them"},

@@ -38,6 +38,7 @@ std::vector<Command> JoinCommands();
 std::vector<Command> HostMemberCommands();
 std::vector<Command> EdgeMemberCommands();
 std::vector<Command> SecretCommands();
+std::vector<Command> RouteCommands();
 Command DoctorCommand();
 Command VersionCommand();
 Command CompletionCommand();

@@ -5,14 +5,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/manifest/hostname.h"
 #include "common/manifest/image_reference.h"
 #include "common/manifest/manifest.h"
 #include "common/manifest/manifest_values.h"
 #include "common/manifest/parse_process.h"
+#include "common/manifest/route.h"
 #include "common/status/error_details.h"
 #include "common/yaml/nearest_name.h"
 #include "common/yaml/strict_yaml.h"
@@ -30,7 +29,6 @@ constexpr size_t kProcessesMax = 50;
 // Leaves room in the DNS label of an instance, which is PROCESS-ID.
 constexpr size_t kProcessNameBytesMax = 50;
 constexpr size_t kRoutesMax = 100;
-constexpr uint32_t kPortMax = 65535;
 
 void ParseSchema(const yaml::Value& document, yaml::Fields& fields) {
   const auto schema = fields.Required("schema");
@@ -64,21 +62,12 @@ void ParseImage(const yaml::Value& value, config::v1::Image* image) {
   fields.RefuseUnknown();
 }
 
-// tls/PORT or tcp/PORT.
-void ParseListener(const yaml::Value& value, Route* route) {
+void ReadListener(const yaml::Value& value, Route* route) {
   constexpr char kExpected[] = "a listener such as tls/443 or tcp/7000";
   const auto text = value.Word(kExpected);
   if (!text.has_value()) return;
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(*text, absl::MaxSplits('/', 1));
-  uint32_t port = 0;
-  // No sign, no leading zero, and nothing above a port's range.
-  const bool is_port = absl::SimpleAtoi(parts.second, &port) && port >= 1 && port <= kPortMax &&
-                       absl::StrCat(port) == parts.second;
-  if (is_port && parts.first == "tls") {
-    route->mutable_tls()->set_port(port);
-  } else if (is_port && parts.first == "tcp") {
-    route->mutable_tcp()->set_port(port);
+  if (const std::optional<Route> listener = ParseListener(*text)) {
+    *route = *listener;
   } else {
     value.Refuse(absl::StrCat(yaml::Quoted(*text), " is not ", kExpected));
   }
@@ -108,12 +97,12 @@ void ParseTarget(const yaml::Value& value, const Manifest& manifest,
                  config::v1::RouteTarget* target) {
   const auto text = value.Word("PROCESS.PORT");
   if (!text.has_value()) return;
-  const std::pair<std::string, std::string> parts = absl::StrSplit(*text, absl::MaxSplits('.', 1));
-  const auto& [process, port] = parts;
-  if (process.empty() || port.empty()) {
+  const std::optional<config::v1::RouteTarget> parsed = ParseRouteTarget(*text);
+  if (!parsed.has_value()) {
     value.Refuse(absl::StrCat(yaml::Quoted(*text), " is not PROCESS.PORT, such as web.http"));
     return;
   }
+  const std::string& process = parsed->process();
   const auto found = manifest.processes().find(process);
   if (found == manifest.processes().end()) {
     std::vector<std::string> known;
@@ -123,14 +112,12 @@ void ParseTarget(const yaml::Value& value, const Manifest& manifest,
                               yaml::DidYouMean(process, known)));
     return;
   }
-  if (!CheckPortName(value, found->second, port)) return;
-  target->set_process(process);
-  target->set_port(port);
+  if (CheckPortName(value, found->second, parsed->port())) *target = *parsed;
 }
 
 void ParseRoute(const yaml::Value& value, const Manifest& manifest, Route* route) {
   yaml::Fields fields(value);
-  if (const auto listen = fields.Required("listen")) ParseListener(*listen, route);
+  if (const auto listen = fields.Required("listen")) ReadListener(*listen, route);
   ParseHostname(fields.Optional("host"), value, route);
   if (const auto to = fields.Required("to")) ParseTarget(*to, manifest, route->mutable_to());
   if (const auto tls = fields.Optional("tls")) {
@@ -150,7 +137,7 @@ void ParseRoute(const yaml::Value& value, const Manifest& manifest, Route* route
 class Listeners {
  public:
   void Add(const yaml::NamedValue& entry, const Route& route) {
-    const uint32_t port = route.has_tls() ? route.tls().port() : route.tcp().port();
+    const uint32_t port = PortOf(route);
     if (port == 0 || (route.has_tls() && route.tls().hostname().empty())) return;
     const auto [first, is_new_port] = by_port_.emplace(port, std::pair(entry.name, route));
     if (!is_new_port && !(route.has_tls() && first->second.second.has_tls())) {

@@ -5,7 +5,6 @@
 namespace berth::edge_router {
 namespace {
 
-constexpr char kStream[] = "edge-router";
 constexpr char kServicePrincipal[] = "service/edge-router";
 
 }  // namespace
@@ -13,18 +12,18 @@ constexpr char kServicePrincipal[] = "service/edge-router";
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
                  rpc::AccessView* access)
     : executor_(executor),
-      state_(kStream, LogWriter::Limits(), log, executor, clock, ids),
+      state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids),
       dispatcher_(v1::ListRoutesRequest::descriptor()->file()->service(0), &state_, access,
                   executor, clock),
-      importer_(kStream, executor, ids,
+      importer_(State::kStream, executor, ids,
                 [this](const Import& import, std::function<void(absl::Status)> done) {
                   CommandOrigin origin;
                   origin.principal = kServicePrincipal;
                   origin.method = "Import";
                   state_.Execute<v1::ListRoutesResponse>(
                       origin, Recorded::kOnChange,
-                      [import](const State& state, const DecisionContext&) {
-                        return state.Decide(import);
+                      [import](const State& state, const DecisionContext& context) {
+                        return state.Decide(import, context);
                       },
                       [done](absl::StatusOr<v1::ListRoutesResponse> imported) {
                         done(imported.status());
@@ -52,6 +51,8 @@ void Service::AddHandlers() {
       [](const State& state, const v1::ListRoutesRequest& request) {
         return state.RoutesOf(request.org());
       });
+  dispatcher_.Command<v1::CreateRouteRequest, v1::CreateRouteResponse>();
+  dispatcher_.Command<v1::DeleteRouteRequest, v1::DeleteRouteResponse>();
   dispatcher_.Streaming<v1::WatchTableRequest, watch::v1::WatchResponse>(
       [this](const rpc::Call&, const v1::WatchTableRequest& request,
              std::shared_ptr<rpc::Stream> stream) {

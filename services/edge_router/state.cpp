@@ -1,5 +1,9 @@
 #include "services/edge_router/state.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -7,6 +11,9 @@
 #include "absl/strings/strip.h"
 #include "common/check/check.h"
 #include "common/ids/names.h"
+#include "common/manifest/route.h"
+#include "common/status/status_macros.h"
+#include "common/time/timestamp.h"
 
 namespace berth::edge_router {
 namespace {
@@ -20,8 +27,7 @@ std::string RouteKey(const std::string& environment, const std::string& route) {
 
 // What a route listens for: PORT/HOSTNAME, or PORT/ for everything that comes to the port.
 std::string ListenKey(const config::v1::Route& route) {
-  return route.has_tls() ? absl::StrCat(route.tls().port(), "/", route.tls().hostname())
-                         : absl::StrCat(route.tcp().port(), "/");
+  return absl::StrCat(PortOf(route), "/", route.tls().hostname());
 }
 
 std::string Describe(const config::v1::Route& route) {
@@ -34,25 +40,64 @@ bool Same(const google::protobuf::Message& left, const google::protobuf::Message
   return left.SerializeAsString() == right.SerializeAsString();
 }
 
-bool SameRoutes(const std::map<std::string, config::v1::Route>& left,
-                const std::map<std::string, config::v1::Route>& right) {
-  if (left.size() != right.size()) return false;
-  for (const auto& [name, route] : left) {
-    const auto other = right.find(name);
-    if (other == right.end() || !Same(route, other->second)) return false;
+// In the order of its names: the same routes are the same bytes.
+std::string Serialise(const v1::EnvironmentRoutes& routes) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    BERTH_CHECK(routes.SerializeToCodedStream(&coded));
   }
-  return true;
+  return bytes;
+}
+
+// What routes may lead to, by process and port.
+std::vector<config::v1::RouteTarget> TargetsOf(const config::v1::Manifest& manifest) {
+  std::map<std::string, config::v1::RouteTarget> targets;
+  for (const auto& [process, declared] : manifest.processes()) {
+    for (const auto& [port, number] : declared.ports()) {
+      config::v1::RouteTarget target;
+      target.set_process(process);
+      target.set_port(port);
+      targets[ToString(target)] = target;
+    }
+  }
+  std::vector<config::v1::RouteTarget> ordered;
+  for (const auto& [text, target] : targets) ordered.push_back(target);
+  return ordered;
+}
+
+bool SameTargets(const std::vector<config::v1::RouteTarget>& left,
+                 const std::vector<config::v1::RouteTarget>& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(), Same);
+}
+
+types::v1::RecordReference OwnRecord(const DecisionContext& context) {
+  types::v1::RecordReference record;
+  record.set_stream(State::kStream);
+  record.set_position(context.position);
+  record.set_actor(context.principal);
+  *record.mutable_time() = ToTimestamp(context.now);
+  return record;
+}
+
+// With the words that name the environment again.
+std::string DeleteCommand(const types::v1::EnvironmentName& environment, const std::string& route) {
+  return absl::StrCat("berth route delete ", route, " --app ", environment.app(), " --env ",
+                      environment.env());
 }
 
 }  // namespace
 
-Decided<v1::Event, v1::ListRoutesResponse> State::Decide(const Import& import) const {
+Decided<v1::Event, v1::ListRoutesResponse> State::Decide(const Import& import,
+                                                         const DecisionContext& context) const {
   Decision<Event, v1::ListRoutesResponse> decision;
   for (const auto& [key, value] : import.changes) {
     if (import.source == kConfigSource) {
       config::v1::Environment environment;
       if (value.has_value() && environment.ParseFromString(*value)) {
-        ImportEnvironment(environment, &decision.events);
+        ImportEnvironment(environment, context, &decision.events);
       }
       continue;
     }
@@ -81,38 +126,150 @@ Decided<v1::Event, v1::ListRoutesResponse> State::Decide(const Import& import) c
 }
 
 void State::ImportEnvironment(const config::v1::Environment& environment,
-                              std::vector<Event>* events) const {
+                              const DecisionContext& context, std::vector<Event>* events) const {
+  static const Claims kNothing;
   const std::string key = ToString(environment.name());
-  const auto known = claims_.find(key);
-  const auto& asked = environment.desired().manifest().routes();
-  if (known == claims_.end() && asked.empty()) return;
+  const auto found = claims_.find(key);
+  const Claims& known = found == claims_.end() ? kNothing : found->second;
+  const bool running = environment.rollout() == config::v1::ROLLOUT_STATE_RUNNING;
 
-  Claims claims;
-  for (const auto& [name, route] :
-       std::map<std::string, config::v1::Route>(asked.begin(), asked.end())) {
-    if (std::optional<std::string> why = WhyRefused(key, route)) {
-      claims.refused[name] = *std::move(why);
+  const auto& asked = environment.desired().manifest().routes();
+  std::map<std::string, config::v1::Route> routes;
+  std::map<std::string, std::string> refused;
+  for (const auto& [name, route] : asked) {
+    std::optional<std::string> why = WhyStandsInTheWay(known, name, route);
+    if (!why.has_value()) why = WhyRefused(key, route);
+    if (why.has_value()) {
+      refused[name] = *std::move(why);
     } else {
-      claims.routes[name] = route;
+      routes[name] = route;
     }
   }
-  // Until the new release has taken over, what serves now keeps what it has.
-  if (environment.rollout() == config::v1::ROLLOUT_STATE_RUNNING && known != claims_.end()) {
-    for (const auto& [name, route] : known->second.routes) claims.routes[name] = route;
+  bool same = found != claims_.end() && known.promotion == environment.promotion() &&
+              known.refused == refused;
+  v1::RoutesClaimed claimed;
+  for (const auto& [name, before] : known.routes) {
+    if (before.standing) continue;
+    // Until the new release has taken over, what serves now keeps what it has.
+    if (running) routes[name] = before.route;
+    if (!routes.contains(name)) claimed.add_released(name);
   }
-  if (known != claims_.end() && known->second.promotion == environment.promotion() &&
-      known->second.refused == claims.refused && SameRoutes(known->second.routes, claims.routes)) {
-    return;
+  for (const auto& [name, route] : routes) {
+    const auto before = known.routes.find(name);
+    same = same && before != known.routes.end() && Same(before->second.route, route);
   }
-  v1::RoutesClaimed* claimed = events->emplace_back().mutable_routes_claimed();
-  *claimed->mutable_environment() = environment.name();
-  claimed->set_promotion(environment.promotion());
-  claimed->mutable_routes()->insert(claims.routes.begin(), claims.routes.end());
-  claimed->mutable_refused()->insert(claims.refused.begin(), claims.refused.end());
-  if (known == claims_.end()) return;
-  for (const auto& [name, route] : known->second.routes) {
-    if (!claims.routes.contains(name)) claimed->add_released(name);
+  const std::vector<config::v1::RouteTarget> targets = TargetsOf(environment.desired().manifest());
+  if (!same || claimed.released_size() > 0 || !SameTargets(known.targets, targets)) {
+    *claimed.mutable_environment() = environment.name();
+    claimed.set_promotion(environment.promotion());
+    claimed.mutable_routes()->insert(routes.begin(), routes.end());
+    claimed.mutable_refused()->insert(refused.begin(), refused.end());
+    *claimed.mutable_targets() = {targets.begin(), targets.end()};
+    *claimed.mutable_record() = OwnRecord(context);
+    *events->emplace_back().mutable_routes_claimed() = std::move(claimed);
   }
+  if (!environment.deleted() || running) return;
+  for (const auto& [name, route] : known.routes) {
+    if (!route.standing) continue;
+    v1::RouteDeleted* deleted = events->emplace_back().mutable_route_deleted();
+    *deleted->mutable_environment() = environment.name();
+    deleted->set_name(name);
+  }
+}
+
+std::optional<std::string> State::WhyStandsInTheWay(const Claims& claims, const std::string& name,
+                                                    const config::v1::Route& route) {
+  for (const auto& [other, claimed] : claims.routes) {
+    if (!claimed.standing) continue;
+    if (other != name && !ListenAlike(claimed.route, route)) continue;
+    return absl::StrCat(
+        other == name ? "its name" : Describe(route), " belongs to the standing route ", other,
+        "; for the manifest to have it, delete that: ", DeleteCommand(claims.name, other));
+  }
+  return std::nullopt;
+}
+
+absl::Status State::CheckNewRoute(const Claims& claims,
+                                  const v1::CreateRouteRequest& request) const {
+  const std::string environment = ToString(request.environment());
+  const bool leads_somewhere =
+      std::any_of(claims.targets.begin(), claims.targets.end(),
+                  [&](const auto& target) { return Same(target, request.route().to()); });
+  if (!leads_somewhere) {
+    return absl::NotFoundError(absl::StrCat("what is deployed to ", environment, " has no port ",
+                                            ToString(request.route().to())));
+  }
+  size_t standing = 0;
+  for (const auto& [name, other] : claims.routes) {
+    standing += other.standing ? 1 : 0;
+    if (name == request.name()) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          environment, " has another route ", name,
+          other.standing ? absl::StrCat("; delete it first: ", DeleteCommand(claims.name, name))
+                         : ", which its manifest declares"));
+    }
+    if (ListenAlike(other.route, request.route())) {
+      return absl::AlreadyExistsError(
+          absl::StrCat(Describe(request.route()), " belongs to route ", name, " of ", environment));
+    }
+  }
+  if (standing >= kStandingRoutesMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        environment, " has ", standing, " standing routes, which is as many as there may be"));
+  }
+  if (std::optional<std::string> why = WhyRefused(environment, request.route())) {
+    return absl::AlreadyExistsError(*why);
+  }
+  return absl::OkStatus();
+}
+
+Decided<v1::Event, v1::CreateRouteResponse> State::Decide(const v1::CreateRouteRequest& request,
+                                                          const DecisionContext& context) const {
+  BERTH_RETURN_IF_ERROR(CheckName("route", request.name()));
+  BERTH_RETURN_IF_ERROR(CheckRoute(request.route()));
+  const auto claims = claims_.find(ToString(request.environment()));
+  if (claims == claims_.end()) {
+    return absl::NotFoundError(absl::StrCat(
+        "nothing was deployed to ", ToString(request.environment()), "; see: berth env list"));
+  }
+  Decision<Event, v1::CreateRouteResponse> decision;
+  const auto known = claims->second.routes.find(request.name());
+  if (known != claims->second.routes.end() && known->second.standing &&
+      Same(known->second.route, request.route())) {
+    decision.response.set_unchanged(true);
+    decision.response.set_position(known->second.record.position());
+    return decision;
+  }
+  BERTH_RETURN_IF_ERROR(CheckNewRoute(claims->second, request));
+  decision.response.set_position(context.position);
+  v1::RouteCreated* created = decision.events.emplace_back().mutable_route_created();
+  *created->mutable_environment() = request.environment();
+  created->set_name(request.name());
+  *created->mutable_route() = request.route();
+  *created->mutable_record() = OwnRecord(context);
+  return decision;
+}
+
+Decided<v1::Event, v1::DeleteRouteResponse> State::Decide(const v1::DeleteRouteRequest& request,
+                                                          const DecisionContext& context) const {
+  const std::string environment = ToString(request.environment());
+  const auto claims = claims_.find(environment);
+  const bool has = claims != claims_.end() && claims->second.routes.contains(request.name());
+  if (!has) {
+    return absl::NotFoundError(
+        absl::StrCat(environment, " has no route ", request.name(), "; see: berth route list"));
+  }
+  if (!claims->second.routes.at(request.name()).standing) {
+    return absl::FailedPreconditionError(absl::StrCat("the manifest of ", environment,
+                                                      " declares the route ", request.name(),
+                                                      "; take it out of berth.yaml and deploy"));
+  }
+  Decision<Event, v1::DeleteRouteResponse> decision;
+  decision.response.set_position(context.position);
+  v1::RouteDeleted* deleted = decision.events.emplace_back().mutable_route_deleted();
+  *deleted->mutable_environment() = request.environment();
+  deleted->set_name(request.name());
+  return decision;
 }
 
 std::optional<std::string> State::WhyRefused(const std::string& environment,
@@ -143,12 +300,39 @@ void State::Apply(const Event& event) {
       const v1::RoutesClaimed& claimed = event.routes_claimed();
       const std::string key = ToString(claimed.environment());
       Claims& claims = claims_[key];
-      for (const auto& [name, route] : claims.routes) owners_.erase(ListenKey(route));
       claims.name = claimed.environment();
       claims.promotion = claimed.promotion();
-      claims.routes = {claimed.routes().begin(), claimed.routes().end()};
       claims.refused = {claimed.refused().begin(), claimed.refused().end()};
-      for (const auto& [name, route] : claims.routes) owners_[ListenKey(route)] = key;
+      claims.targets = {claimed.targets().begin(), claimed.targets().end()};
+      const std::map<std::string, ClaimedRoute> before = std::exchange(claims.routes, {});
+      for (const auto& [name, route] : before) {
+        if (route.standing) {
+          claims.routes[name] = route;
+        } else {
+          owners_.erase(ListenKey(route.route));
+        }
+      }
+      for (const auto& [name, route] : claimed.routes()) {
+        const auto same = before.find(name);
+        const bool is_new = same == before.end() || !Same(same->second.route, route);
+        claims.routes[name] = {route, is_new ? claimed.record() : same->second.record};
+        owners_[ListenKey(route)] = key;
+      }
+      return;
+    }
+    case Event::kRouteCreated: {
+      const v1::RouteCreated& created = event.route_created();
+      const std::string key = ToString(created.environment());
+      claims_[key].routes[created.name()] = {created.route(), created.record(), true};
+      owners_[ListenKey(created.route())] = key;
+      return;
+    }
+    case Event::kRouteDeleted: {
+      Claims& claims = claims_[ToString(event.route_deleted().environment())];
+      const auto route = claims.routes.find(event.route_deleted().name());
+      if (route == claims.routes.end()) return;
+      owners_.erase(ListenKey(route->second.route));
+      claims.routes.erase(route);
       return;
     }
     case Event::kEndpointChanged:
@@ -169,7 +353,7 @@ void State::TouchRoutesTo(const scheduler::v1::Endpoint& endpoint, std::set<Topi
   const auto claims = claims_.find(key);
   if (claims == claims_.end()) return;
   for (const auto& [name, route] : claims->second.routes) {
-    if (route.to().process() == endpoint.process_type()) {
+    if (route.route.to().process() == endpoint.process_type()) {
       keys->insert({kTableTopic, RouteKey(key, name)});
     }
   }
@@ -193,6 +377,18 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       }
       return;
     }
+    case Event::kRouteCreated: {
+      const std::string key = ToString(event.route_created().environment());
+      keys->insert({kRouteStatesTopic, key});
+      keys->insert({kTableTopic, RouteKey(key, event.route_created().name())});
+      return;
+    }
+    case Event::kRouteDeleted: {
+      const std::string key = ToString(event.route_deleted().environment());
+      keys->insert({kRouteStatesTopic, key});
+      keys->insert({kTableTopic, RouteKey(key, event.route_deleted().name())});
+      return;
+    }
     case Event::kEndpointChanged:
       return TouchRoutesTo(event.endpoint_changed().endpoint(), keys);
     case Event::kEndpointRemoved:
@@ -211,7 +407,10 @@ std::optional<std::string> State::View(const TopicKey& key) const {
     *routes.mutable_environment() = claims->second.name;
     routes.set_promotion(claims->second.promotion);
     routes.mutable_refused()->insert(claims->second.refused.begin(), claims->second.refused.end());
-    return routes.SerializeAsString();
+    for (const auto& [name, route] : claims->second.routes) {
+      if (route.standing) (*routes.mutable_standing())[name] = route.route;
+    }
+    return Serialise(routes);
   }
   if (key.first != kTableTopic) return std::nullopt;
   if (key.second == kSchedulerKey) {
@@ -227,8 +426,8 @@ std::optional<std::string> State::View(const TopicKey& key) const {
   const auto route = claims->second.routes.find(std::string(rest.substr(slash + 1)));
   if (route == claims->second.routes.end()) return std::nullopt;
   v1::TableRoute shown;
-  *shown.mutable_route() = route->second;
-  for (v1::Upstream& upstream : UpstreamsOf(claims->second, route->second)) {
+  *shown.mutable_route() = route->second.route;
+  for (v1::Upstream& upstream : UpstreamsOf(claims->second, route->second.route)) {
     *shown.add_upstreams() = std::move(upstream);
   }
   return shown.SerializeAsString();
@@ -279,8 +478,10 @@ v1::ListRoutesResponse State::RoutesOf(const std::string& org) const {
       v1::RouteInfo* info = response.add_routes();
       *info->mutable_environment() = claims.name;
       info->set_name(name);
-      *info->mutable_route() = route;
-      for (v1::Upstream& upstream : UpstreamsOf(claims, route)) {
+      *info->mutable_route() = route.route;
+      info->set_standing(route.standing);
+      *info->mutable_record() = route.record;
+      for (v1::Upstream& upstream : UpstreamsOf(claims, route.route)) {
         *info->add_upstreams() = std::move(upstream);
       }
     }

@@ -224,12 +224,11 @@ class Look {
     return lacking;
   }
 
-  // The wanted routes to what is in scope.
-  std::map<std::string, config::v1::Route> Routes() const {
-    std::map<std::string, config::v1::Route> routes;
-    for (const auto& [name, route] : release_.manifest().routes()) {
-      if (IsTypeInScope(route.to().process())) routes[name] = route;
-    }
+  // The routes to what is in scope.
+  RoutesByName Routes() const {
+    RoutesByName routes = RoutesTo(environment_);
+    std::erase_if(
+        routes, [this](const auto& route) { return !IsTypeInScope(route.second.to().process()); });
     return routes;
   }
 
@@ -452,7 +451,7 @@ class Look {
         return False(predicate::kEdgeListens, kEdgePort, absl::StrCat(edge, ":", port),
                      absl::StrCat("edge ", edge, " cannot listen on port ", port, " for route ",
                                   name, ": ", problem->second),
-                     "end what has the port on that machine, or choose another in the manifest");
+                     "end what has the port on that machine, or choose another for the route");
       }
     }
     return std::nullopt;

@@ -41,6 +41,13 @@ bool Same(const google::protobuf::Message& left, const google::protobuf::Message
 }
 
 v1::InstanceReport Bounded(v1::InstanceReport report) {
+bool Same(const RoutesByName& left, const RoutesByName& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](const auto& one, const auto& other) {
+                      return one.first == other.first && Same(one.second, other.second);
+                    });
+}
+
   report.set_reason(std::string(CutUtf8(report.reason(), kReasonBytesMax)));
   auto* lines = report.mutable_log_tail();
   if (lines->size() > kLogTailLinesMax) {
@@ -53,10 +60,17 @@ v1::InstanceReport Bounded(v1::InstanceReport report) {
 }  // namespace
 
 bool IsRouted(const Environment& environment, const std::string& process_type) {
-  for (const auto& [name, route] : environment.wanted.desired().manifest().routes()) {
-    if (route.to().process() == process_type) return true;
-  }
-  return false;
+RoutesByName RoutesTo(const Environment& environment) {
+  RoutesByName routes = environment.standing_routes;
+  const auto& declared = environment.wanted.desired().manifest().routes();
+  routes.insert(declared.begin(), declared.end());
+  return routes;
+}
+
+  const RoutesByName routes = RoutesTo(environment);
+  return std::any_of(routes.begin(), routes.end(), [&process_type](const auto& route) {
+    return route.second.to().process() == process_type;
+  });
 }
 
 std::string HostTopic(const std::string& host) { return absl::StrCat(kHostTopicPrefix, host); }
@@ -103,7 +117,8 @@ void State::ImportRouteStates(const Import& import, std::vector<Event>* events) 
     const std::map<std::string, std::string> refused(routes.refused().begin(),
                                                      routes.refused().end());
     if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
-        known->second.routes_refused == refused) {
+    const RoutesByName standing(routes.standing().begin(), routes.standing().end());
+        known->second.routes_refused == refused && Same(known->second.standing_routes, standing)) {
       continue;
     }
     v1::RouteStatesImported* imported = events->emplace_back().mutable_route_states_imported();
@@ -111,6 +126,7 @@ void State::ImportRouteStates(const Import& import, std::vector<Event>* events) 
     imported->set_promotion(routes.promotion());
     *imported->mutable_refused() = routes.refused();
   }
+    *imported->mutable_standing() = routes.standing();
 }
 
 void State::ImportActiveSecrets(const Import& import, std::vector<Event>* events) const {
@@ -546,6 +562,7 @@ void State::Apply(const Event& event) {
       environment.routes_refused = {routes.refused().begin(), routes.refused().end()};
       return;
     }
+      environment.standing_routes = {routes.standing().begin(), routes.standing().end()};
     case Event::kInstanceStopping:
       Find(event.instance_stopping().environment(), event.instance_stopping().instance())
           ->assignment.set_intent(v1::INTENT_STOP);
@@ -800,6 +817,7 @@ v1::ListEdgesResponse State::EdgesOf(const std::string& org, const EdgeReports& 
     shown->set_applied_position(report->second.applied().position());
     *shown->mutable_not_reached() = report->second.not_reached();
     *shown->mutable_listener_problems() = report->second.listener_problems();
+    shown->set_table_position(report->second.table().position());
     for (const auto& [instance, open] : report->second.connections()) {
       shown->set_connections(shown->connections() + open);
     }

@@ -75,6 +75,8 @@ struct Rollout {
   }
 };
 
+using RoutesByName = std::map<std::string, config::v1::Route>;
+
 // An environment, as config wants it and as it is.
 struct Environment {
   config::v1::Environment wanted;
@@ -87,11 +89,14 @@ struct Environment {
   std::map<std::string, std::string> unplaced;  // Process types that lack something, and why.
   uint64_t routes_promotion = 0;                // The promotion that the edge-router last answered.
   std::map<std::string, std::string> routes_refused;  // By that answer, and why.
+  RoutesByName standing_routes;                       // By that answer: no manifest declares them.
   SecretVersions secret_versions;                     // What instances should be given.
   SecretVersions secret_versions_before;              // By the last rollout that succeeded.
 };
 
-// Whether connections are routed to the process type in the wanted release.
+// The routes that the wanted release declares, and the standing ones.
+RoutesByName RoutesTo(const Environment& environment);
+// Whether connections are routed to the process type by one of them.
 bool IsRouted(const Environment& environment, const std::string& process_type);
 
 // A member edge.
