@@ -5,13 +5,15 @@
 #include <cmath>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "integration/bench/log_time.h"
 #include "integration/bench/report.h"
 #include "integration/harness/http.h"
 #include "integration/harness/platform.h"
@@ -49,16 +51,10 @@ absl::Duration MustAnswer(const std::string& url) {
 // When the agent began to start the app's first instance, as its log has it.
 absl::Time WhenAgentActed(const Platform& platform, const std::string& instance) {
   std::ifstream file(platform.folder() + "/log/agent.log");
-  for (std::string line; std::getline(file, line);) {
-    if (!absl::StrContains(line, "starting an instance") || !absl::StrContains(line, instance)) {
-      continue;
-    }
-    absl::Time time;
-    std::string error;
-    const std::string text = line.substr(0, line.find(' '));
-    if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
-  }
-  throw std::runtime_error("the agent's log has no start of " + instance);
+  const std::string log((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::optional<absl::Time> time = TimeOfLine(log, {"starting an instance", instance});
+  if (!time) throw std::runtime_error("the agent's log has no start of " + instance);
+  return *time;
 }
 
 absl::Time WhenReleased(const Platform& platform, const std::string& app) {
