@@ -29,11 +29,16 @@ class FakePodman {
     REQUIRE(listen(listener_.get(), 1) == 0);
     thread_ = std::thread([this, answer = std::move(answer), then] { Serve(answer, then); });
   }
-  ~FakePodman() { thread_.join(); }
+  ~FakePodman() {
+    if (thread_.joinable()) thread_.join();
+  }
 
   std::string path() const { return folder_.File("socket"); }
-  // Once the client has its answer.
-  const std::string& request() const { return request_; }
+  // Once the client has its answer, and only once.
+  const std::string& AwaitRequest() {
+    thread_.join();
+    return request_;
+  }
 
  private:
   // With POST, to the end of the body, which is a JSON object here.
@@ -66,16 +71,13 @@ std::string Answer(const std::string& status, const std::string& body) {
 }
 
 TEST_CASE("a call sends its request and has the answer's JSON", "[libpod][client]") {
-  std::string request;
-  {
-    FakePodman podman(Answer("201 Created", R"({"Id":"c1"})"), FakePodman::Then::kStayOpen);
-    LibpodClient client(podman.path());
-    const auto answer =
-        client.Call({.method = "POST", .path = "/containers/create", .body = R"({"a":1})"});
-    REQUIRE(answer.ok());
-    CHECK(*answer == nlohmann::json({{"Id", "c1"}}));
-    request = podman.request();
-  }
+  FakePodman podman(Answer("201 Created", R"({"Id":"c1"})"), FakePodman::Then::kStayOpen);
+  LibpodClient client(podman.path());
+  const auto answer =
+      client.Call({.method = "POST", .path = "/containers/create", .body = R"({"a":1})"});
+  REQUIRE(answer.ok());
+  CHECK(*answer == nlohmann::json({{"Id", "c1"}}));
+  const std::string request = podman.AwaitRequest();
   CHECK(absl::StartsWith(request, "POST /v4.0.0/libpod/containers/create HTTP/1.1\r\n"));
   CHECK(absl::StrContains(request, "Content-Length: 7\r\n"));
   CHECK(absl::EndsWith(request, "\r\n\r\n{\"a\":1}"));
