@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "common/exec/exec_grant.h"
 #include "common/executor/thread_executor.h"
 #include "common/log/log.h"
+#include "common/status/status_macros.h"
 #include "common/sync/mutex.h"
 #include "common/text/utf8.h"
 #include "common/time/timestamp.h"
@@ -34,6 +35,8 @@ void SendEnded(const ExecSessions::Send& send, uint64_t session, absl::string_vi
 class ExecSessions::Session {
  public:
   Session(uint64_t id, Send send) : id_(id), send_(std::move(send)) {}
+
+  uint64_t id() const { return id_; }
 
   // Whoever waits is woken before the threads are joined.
   ~Session() {
@@ -136,42 +139,77 @@ class ExecSessions::Session {
   ThreadExecutor writer_{"exec-input"};
 };
 
-ExecSessions::ExecSessions(
-    std::string host, Driver* driver, Executor* loop, const Clock* clock,
-    std::function<std::optional<InstanceHandle>(const std::string&)> handle_of)
-    : host_(std::move(host)),
-      driver_(driver),
-      loop_(loop),
-      clock_(clock),
-      handle_of_(std::move(handle_of)) {}
+ExecSessions::ExecSessions(Dependencies dependencies)
+    : with_(std::move(dependencies)), created_(with_.clock->Now()) {}
 
 ExecSessions::~ExecSessions() = default;
 
-absl::Status ExecSessions::WhyRefused(const scheduler::v1::ExecGrant& grant) const {
-  if (grant.host() != host_) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("the grant is for host ", grant.host(), ", not ", host_));
-  }
-  if (FromTimestamp(grant.expire_time()) <= clock_->Now()) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "the grant is over by the clock of host ", host_, "; see that the machines' clocks agree"));
-  }
+void ExecSessions::Open(uint64_t session, const scheduler::v1::OpenExec& request, Send send) {
   if (sessions_.size() >= kSessionsMax) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "host ", host_, " runs ", kSessionsMax, " commands for people already; try again later"));
+    return SendEnded(send, session,
+                     absl::StrCat("host ", with_.host, " runs ", kSessionsMax,
+                                  " commands for people already; try again later"));
   }
-  return absl::OkStatus();
+  const auto opened = std::make_shared<Session>(session, send);
+  sessions_[session] = opened;
+  with_.ask_scheduler_key([this, request, send, loop = with_.loop,
+                           weak = std::weak_ptr(opened)](absl::StatusOr<std::string> key) {
+    loop->Post([this, request, send, weak, key = std::move(key)] {
+      // Gone with this object, or closed already.
+      const std::shared_ptr<Session> waiting = weak.lock();
+      if (waiting == nullptr) return;
+      const absl::Status begun = Begin(waiting, request, key);
+      if (begun.ok()) return;
+      SendEnded(send, waiting->id(), begun.message());
+      Close(waiting->id());
+    });
+  });
 }
 
-void ExecSessions::Open(uint64_t session, const scheduler::v1::OpenExec& request, Send send) {
-  const scheduler::v1::ExecGrant& grant = request.grant();
-  if (const absl::Status refused = WhyRefused(grant); !refused.ok()) {
-    return SendEnded(send, session, refused.message());
+absl::StatusOr<scheduler::v1::ExecGrant> ExecSessions::Check(
+    const scheduler::v1::SignedExecGrant& signed_grant, const std::string& scheduler_key) const {
+  BERTH_ASSIGN_OR_RETURN(scheduler::v1::ExecGrant grant,
+                         VerifyExecGrant(signed_grant, scheduler_key));
+  if (grant.host() != with_.host) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the grant is for host ", grant.host(), ", not ", with_.host));
   }
-  const std::optional<InstanceHandle> handle = handle_of_(grant.instance());
+  const absl::Time expires = FromTimestamp(grant.expire_time());
+  if (expires <= with_.clock->Now()) {
+    return absl::PermissionDeniedError(absl::StrCat("the grant is over by the clock of host ",
+                                                    with_.host,
+                                                    "; see that the machines' clocks agree"));
+  }
+  if (expires - kExecGrantLifetime < created_) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("the grant was made before the agent of host ", with_.host,
+                     " started; try again, and see that the machines' clocks agree"));
+  }
+  if (used_grants_.contains(grant.id())) {
+    return absl::PermissionDeniedError("the grant was used already");
+  }
+  if (used_grants_.size() >= kUsedGrantsMax) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "host ", with_.host, " has begun ", kUsedGrantsMax, " commands in the last minute"));
+  }
+  return grant;
+}
+
+absl::Status ExecSessions::Begin(const std::shared_ptr<Session>& session,
+                                 const scheduler::v1::OpenExec& request,
+                                 const absl::StatusOr<std::string>& scheduler_key) {
+  if (!scheduler_key.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("auth does not say who may grant this: ", scheduler_key.status().message()));
+  }
+  std::erase_if(used_grants_,
+                [now = with_.clock->Now()](const auto& used) { return used.second <= now; });
+  BERTH_ASSIGN_OR_RETURN(const scheduler::v1::ExecGrant grant,
+                         Check(request.grant(), *scheduler_key));
+  used_grants_[grant.id()] = FromTimestamp(grant.expire_time());
+  const std::optional<InstanceHandle> handle = with_.handle_of(grant.instance());
   if (!handle.has_value()) {
-    return SendEnded(
-        send, session,
+    return absl::FailedPreconditionError(
         absl::StrCat("instance ", grant.instance(), " has not been started on this host"));
   }
   LogInfo("running a command for a person", {{"instance", grant.instance()},
@@ -181,13 +219,14 @@ void ExecSessions::Open(uint64_t session, const scheduler::v1::OpenExec& request
   spec.command = {grant.command().begin(), grant.command().end()};
   if (request.has_terminal()) spec.terminal = SizeOf(request.terminal());
   spec.input = request.input();
-  auto& open = sessions_[session];
-  open = std::make_unique<Session>(session, std::move(send));
-  open->Begin(driver_, *handle, spec, [this, session, exists = std::weak_ptr(exists_)] {
-    loop_->Post([this, session, exists] {
-      if (!exists.expired()) Close(session);
-    });
-  });
+  session->Begin(with_.driver, *handle, spec,
+                 [this, loop = with_.loop, id = session->id(), weak = std::weak_ptr(session)] {
+                   loop->Post([this, id, weak] {
+                     // Gone with the object, or closed already.
+                     if (!weak.expired()) Close(id);
+                   });
+                 });
+  return absl::OkStatus();
 }
 
 void ExecSessions::Input(uint64_t session, const scheduler::v1::ExecInput& input) {

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "agent/runtime/fake_driver.h"
 #include "common/clock/manual_clock.h"
+#include "common/exec/exec_grant.h"
 #include "common/executor/thread_executor.h"
 #include "common/sync/mutex.h"
 #include "common/sync/notification.h"
@@ -31,12 +33,13 @@ struct Host {
     REQUIRE(driver.EnsureImage({.image = spec.image}, nullptr).ok());
     handle = driver.Start(spec).value();
     loop.Post([this] {
-      sessions = std::make_unique<ExecSessions>(
+      sessions = std::make_unique<ExecSessions>(ExecSessions::Dependencies{
           "alpha", &driver, &loop, &clock,
           [this](const std::string& instance) -> std::optional<InstanceHandle> {
             if (instance != "web-1") return std::nullopt;
             return handle;
-          });
+          },
+          [this](const auto& answer) { answer(scheduler_key); }});
     });
   }
   ~Host() {
@@ -53,15 +56,23 @@ struct Host {
     REQUIRE(done.WaitForNotificationWithTimeout(kWaitMax));
   }
 
-  scheduler::v1::OpenExec Request(const std::string& script) const {
+  scheduler::v1::ExecGrant Grant(const std::string& script) {
+    scheduler::v1::ExecGrant grant;
+    grant.set_host("alpha");
+    grant.set_instance("web-1");
+    grant.set_id(absl::StrCat("grant-", ++grants));
+    *grant.mutable_expire_time() = ToTimestamp(clock.Now() + kExecGrantLifetime);
+    for (const std::string& word : {std::string("sh"), std::string("-c"), script}) {
+      grant.add_command(word);
+    }
+    return grant;
+  }
+  scheduler::v1::OpenExec Request(const scheduler::v1::ExecGrant& grant) const {
     scheduler::v1::OpenExec open;
-    open.mutable_grant()->set_host("alpha");
-    open.mutable_grant()->set_instance("web-1");
-    *open.mutable_grant()->mutable_expire_time() = ToTimestamp(clock.Now() + absl::Minutes(1));
-    for (const char* word : {"sh", "-c"}) open.mutable_grant()->add_command(word);
-    open.mutable_grant()->add_command(script);
+    *open.mutable_grant() = SignExecGrant(grant, key);
     return open;
   }
+  scheduler::v1::OpenExec Request(const std::string& script) { return Request(Grant(script)); }
 
   void Open(const scheduler::v1::OpenExec& request) {
     OnLoop([this, request] {
@@ -95,6 +106,9 @@ struct Host {
     return sent.at(sent.size() - 1 - from_the_end);
   }
 
+  const SigningKey key = SigningKey::Generate();
+  absl::StatusOr<std::string> scheduler_key = key.public_key();  // As auth has it.
+  int grants = 0;
   ManualClock clock;
   FakeDriver driver{&clock};
   InstanceHandle handle;
@@ -146,23 +160,72 @@ TEST_CASE("no more output is sent than was asked for", "[agent][exec]") {
 
 TEST_CASE("what was not granted to this host now is refused", "[agent][exec]") {
   Host host;
-  scheduler::v1::OpenExec request = host.Request("true");
+  scheduler::v1::ExecGrant grant = host.Grant("true");
+  scheduler::v1::OpenExec request = host.Request(grant);
   std::string why;
   SECTION("to another host") {
-    request.mutable_grant()->set_host("beta");
+    grant.set_host("beta");
+    request = host.Request(grant);
     why = "for host beta";
   }
   SECTION("long ago") {
-    host.clock.Advance(absl::Minutes(1));
+    host.clock.Advance(kExecGrantLifetime);
     why = "is over";
   }
   SECTION("for an instance that is not here") {
-    request.mutable_grant()->set_instance("web-2");
+    grant.set_instance("web-2");
+    request = host.Request(grant);
     why = "has not been started";
   }
+  SECTION("by the scheduler, but for another command") {
+    grant.set_command(2, "false");
+    request.mutable_grant()->set_grant(grant.SerializeAsString());
+    why = "not signed";
+  }
+  SECTION("by somebody else") {
+    *request.mutable_grant() = SignExecGrant(grant, SigningKey::Generate());
+    why = "not signed";
+  }
+  SECTION("by whom auth does not know as the scheduler any more") {
+    host.scheduler_key = SigningKey::Generate().public_key();
+    why = "not signed";
+  }
+  SECTION("as far as auth can be asked") {
+    host.scheduler_key = absl::UnavailableError("no route to auth");
+    why = "no route to auth";
+  }
+  SECTION("before the agent started, when it may have been used") {
+    *grant.mutable_expire_time() =
+        ToTimestamp(host.clock.Now() + kExecGrantLifetime - absl::Seconds(1));
+    request = host.Request(grant);
+    why = "before the agent";
+  }
   host.Open(request);
-  host.AwaitEnd();
+  CHECK(host.AwaitEnd() == "");
   CHECK_THAT(host.Sent(0).ended().error(), Catch::Contains(why));
+}
+
+TEST_CASE("a grant is good for one command", "[agent][exec]") {
+  Host host;
+  const scheduler::v1::OpenExec request = host.Request("echo once");
+  host.Open(request);
+  CHECK(host.AwaitEnd() == "once\n");
+  host.sent.clear();
+  host.Open(request);
+  CHECK(host.AwaitEnd() == "");
+  CHECK_THAT(host.Sent(0).ended().error(), Catch::Contains("used already"));
+}
+
+TEST_CASE("a forged grant does not use up the real one", "[agent][exec]") {
+  Host host;
+  const scheduler::v1::ExecGrant grant = host.Grant("echo once");
+  scheduler::v1::OpenExec forged;
+  *forged.mutable_grant() = SignExecGrant(grant, SigningKey::Generate());
+  host.Open(forged);
+  CHECK(host.AwaitEnd() == "");
+  host.sent.clear();
+  host.Open(host.Request(grant));
+  CHECK(host.AwaitEnd() == "once\n");
 }
 
 TEST_CASE("a command ends with its session", "[agent][exec]") {

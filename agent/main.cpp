@@ -45,6 +45,7 @@ constexpr int kWorkers = 4;
 constexpr int kCheckers = 4;
 constexpr size_t kPlatformPrefixBytes = 6;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
+constexpr absl::Duration kAskKeyMax = absl::Seconds(5);
 
 struct AgentSettings {
   MemberSettings member;
@@ -94,6 +95,22 @@ std::set<std::string> InstancesOf(const WatchClient& desired) {
     if (assignment.ParseFromString(value)) instances.insert(assignment.instance());
   }
   return instances;
+}
+
+// Answers with the key that auth knows the scheduler by, or how that fails.
+void AskSchedulerKey(rpc::Channel* services,
+                     std::function<void(absl::StatusOr<std::string>)> answer) {
+  rpc::CallOptions options;
+  options.deadline = kAskKeyMax;
+  services->CallAsync<auth::v1::ListServicesResponse>(
+      auth::v1::ListServicesRequest(), options,
+      [answer = std::move(answer)](const absl::StatusOr<auth::v1::ListServicesResponse>& listed) {
+        if (!listed.ok()) return answer(listed.status());
+        for (const auth::v1::ServiceAddress& service : listed->services()) {
+          if (service.service() == "scheduler") return answer(service.identity());
+        }
+        answer(absl::NotFoundError("there is no scheduler"));
+      });
 }
 
 // Tells the loop of what the driver tells of, again and again until `stop`.
@@ -192,7 +209,10 @@ absl::Status Run(const AgentSettings& settings) {
   agent_metrics.MeasureReportsAndChecks(&dependencies);
   Agent agent(dependencies);
   const auto handle_of = [&agent](const std::string& instance) { return agent.HandleOf(instance); };
-  ExecSessions execs(member.machine().name(), &driver, &loop, &clock, handle_of);
+  ExecSessions execs({member.machine().name(), &driver, &loop, &clock, handle_of,
+                      [channel](std::function<void(absl::StatusOr<std::string>)> answer) {
+                        AskSchedulerKey(channel.get(), std::move(answer));
+                      }});
   LogRelay relay(channel, &driver, &execs, &loop, handle_of);
   std::unique_ptr<rpc::Subscription> desired;
   loop.Post([&] {

@@ -186,15 +186,7 @@ void Service::AddHandlers() {
   // Said at every start, so what changes nothing is not worth a record.
   dispatcher_.Command<v1::AnnounceServiceRequest, v1::AnnounceServiceResponse>(Recorded::kOnChange);
   dispatcher_.Query<v1::ListServicesRequest, v1::ListServicesResponse>(
-      [](const State& state, const v1::ListServicesRequest&) {
-        v1::ListServicesResponse response;
-        for (const auto& [service, address] : state.service_addresses()) {
-          v1::ServiceAddress* each = response.add_services();
-          each->set_service(service);
-          each->set_address(address);
-        }
-        return response;
-      });
+      [](const State& state, const v1::ListServicesRequest&) { return state.Services(); });
   dispatcher_.Watch<v1::WatchAccessRequest>(State::kAccessTopic);
   dispatcher_.Watch<v1::WatchMachinesRequest>(State::kMachinesTopic);
 }

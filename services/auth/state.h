@@ -109,8 +109,7 @@ class State {
   // kPermissionDenied: they are somebody else's.
   absl::StatusOr<v1::ListTokensResponse> TokensOf(const std::string& principal,
                                                   const rpc::Caller& caller) const;
-  // HOST:PORT by name, of the services that are not where auth is.
-  const std::map<std::string, std::string>& service_addresses() const { return service_addresses_; }
+  v1::ListServicesResponse Services() const;
 
  private:
   struct JoinToken {
@@ -148,6 +147,7 @@ class State {
   std::map<MachineId, v1::Machine> machines_;
   std::map<std::string, MachineId> machines_by_key_;
   uint32_t hosts_numbered_ = 0;
+  // HOST:PORT by name, of the services that are not where auth is.
   std::map<std::string, std::string> service_addresses_;
 };
 

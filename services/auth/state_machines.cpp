@@ -258,6 +258,21 @@ std::vector<v1::Machine> State::MachinesOf(const std::string& org) const {
   return machines;
 }
 
+v1::ListServicesResponse State::Services() const {
+  v1::ListServicesResponse response;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.kind() != v1::MACHINE_KIND_SERVICE) continue;
+    v1::ServiceAddress* service = response.add_services();
+    service->set_service(machine.name());
+    if (machine.status() == v1::MACHINE_STATUS_ACTIVE) {
+      service->set_identity(machine.keys().identity());
+    }
+    const auto address = service_addresses_.find(machine.name());
+    if (address != service_addresses_.end()) service->set_address(address->second);
+  }
+  return response;
+}
+
 Decided<v1::Event, v1::AnnounceServiceResponse> State::Decide(
     const v1::AnnounceServiceRequest& request, const DecisionContext& context) const {
   if (!request.address().empty()) {

@@ -218,21 +218,27 @@ TEST_CASE("a machine that is removed is nobody at once", "[auth][state]") {
 
 TEST_CASE("a service is where it says it is, and where auth is when it says so", "[auth][state]") {
   Scenario<State> scenario = Platform();
+  const Machine machine;
+  scenario.Given({JoinTokenCreated('a', v1::MACHINE_KIND_SERVICE, "scheduler")});
+  scenario.When(machine.Enrol('a'), machine.key(), At(kNow)).ThenDone();
+  auto address = [&scenario] { return scenario.state().Services().services(0).address(); };
   DecisionContext context = At(kNow);
   context.principal = "service/scheduler";
   v1::AnnounceServiceRequest request;
   request.set_address("[fd00::1]:7445");
   scenario.When(request, context).ThenDone();
-  CHECK(scenario.state().service_addresses() ==
-        std::map<std::string, std::string>{{"scheduler", "[fd00::1]:7445"}});
+  REQUIRE(scenario.state().Services().services_size() == 1);
+  CHECK(scenario.state().Services().services(0).service() == "scheduler");
+  CHECK(scenario.state().Services().services(0).identity() == machine.key());
+  CHECK(address() == "[fd00::1]:7445");
   SECTION("said again, nothing is new") { scenario.When(request, context).ThenNothing(); }
   SECTION("it moves") {
     request.set_address("b.example.com:7445");
     scenario.When(request, context).ThenDone();
-    CHECK(scenario.state().service_addresses().at("scheduler") == "b.example.com:7445");
+    CHECK(address() == "b.example.com:7445");
     request.set_address("");
     scenario.When(request, context).ThenDone();
-    CHECK(scenario.state().service_addresses().empty());
+    CHECK(address().empty());
     scenario.When(request, context).ThenNothing();
   }
   SECTION("nobody could reach it there") {

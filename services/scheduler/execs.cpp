@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/exec/exec_grant.h"
 #include "common/ids/names.h"
 
 namespace berth::scheduler {
@@ -150,7 +151,7 @@ class ExecConversation : public rpc::Conversation {
   Execs::Reply reply_ ABSL_GUARDED_BY(mutex_);        // Of the input that is under way.
 };
 
-void Execs::Begin(const v1::ExecGrant& grant, const v1::ExecRequest& request,
+void Execs::Begin(const v1::ExecGrant& grant, const SigningKey& key, const v1::ExecRequest& request,
                   std::shared_ptr<rpc::Stream> stream) {
   const std::string name = ids_->NewId();
   const auto conversation = std::make_shared<ExecConversation>(this, name, grant, stream);
@@ -159,11 +160,11 @@ void Execs::Begin(const v1::ExecGrant& grant, const v1::ExecRequest& request,
     running_[name] = conversation;
   }
   v1::OpenExec open;
-  *open.mutable_grant() = grant;
+  *open.mutable_grant() = SignExecGrant(grant, key);
   if (request.has_terminal()) *open.mutable_terminal() = request.terminal();
   open.set_input(request.input());
   const std::weak_ptr<ExecConversation> weak = conversation;
-  const absl::StatusOr<uint64_t> session = relay_->OpenExec(grant.host(), open,
+  const absl::StatusOr<uint64_t> session = relay_->OpenExec(grant.host(), grant.instance(), open,
                                                             {nullptr,
                                                              [weak](absl::Status status) {
                                                                if (const auto alive = weak.lock())

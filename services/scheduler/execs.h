@@ -6,6 +6,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "common/crypto/signature.h"
 #include "common/ids/id_source.h"
 #include "common/rpc/dispatcher.h"
 #include "common/sync/mutex.h"
@@ -27,8 +28,9 @@ class Execs {
 
   Execs(Relay* relay, IdSource* ids) : relay_(relay), ids_(ids) {}
 
-  // Has the granted command run, and serves the person's stream with what comes of it.
-  void Begin(const v1::ExecGrant& grant, const v1::ExecRequest& request,
+  // Has the command run that is granted under `key`, and serves the person's stream with what comes
+  // of it.
+  void Begin(const v1::ExecGrant& grant, const SigningKey& key, const v1::ExecRequest& request,
              std::shared_ptr<rpc::Stream> stream);
 
   // Passes on what the command reads; answers once its host has taken it. kNotFound: no such

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/exec/exec_grant.h"
 #include "common/ids/sequential_id_source.h"
 #include "common/testing/printers.h"
 
@@ -46,15 +47,18 @@ struct Command {
     grant.set_principal(kAdmin);
     grant.mutable_environment()->set_app("notes");
     grant.add_command("sh");
+    grant.set_id("once");
     request.set_input(true);
   }
 
   // Begins it and takes what is told of that.
   void Begin() {
-    execs.Begin(grant, request, person);
+    execs.Begin(grant, key, request, person);
     const auto open = agent->Take<v1::RelayDown>();
     REQUIRE(open.has_value());
-    REQUIRE(open->open_exec().grant().command(0) == "sh");
+    const auto granted = VerifyExecGrant(open->open_exec().grant(), key.public_key());
+    REQUIRE(granted.ok());
+    REQUIRE(granted->command(0) == "sh");
     session = open->session();
     const auto started = person->Take<v1::ExecResponse>();
     REQUIRE(started.has_value());
@@ -92,6 +96,7 @@ struct Command {
   Execs execs{&relay, &ids};
   std::shared_ptr<FakeStream> agent = std::make_shared<FakeStream>();
   std::shared_ptr<FakeStream> person = std::make_shared<FakeStream>();
+  const SigningKey key = SigningKey::Generate();
   v1::ExecGrant grant;
   v1::ExecRequest request;
   v1::ExecInputRequest input;
@@ -184,7 +189,7 @@ TEST_CASE("the agent is told when the person goes", "[scheduler][exec]") {
 TEST_CASE("a command on a host without an agent is refused", "[scheduler][exec]") {
   Command command;
   command.grant.set_host("beta");
-  command.execs.Begin(command.grant, command.request, command.person);
+  command.execs.Begin(command.grant, command.key, command.request, command.person);
   CHECK(command.person->ended->code() == absl::StatusCode::kUnavailable);
 }
 

@@ -89,12 +89,11 @@ absl::StatusOr<uint64_t> Relay::OpenLogs(const std::string& host, const v1::Open
               std::move(session));
 }
 
-absl::StatusOr<uint64_t> Relay::OpenExec(const std::string& host, const v1::OpenExec& request,
-                                         Session session) {
+absl::StatusOr<uint64_t> Relay::OpenExec(const std::string& host, const std::string& instance,
+                                         const v1::OpenExec& request, Session session) {
   v1::RelayDown message;
   *message.mutable_open_exec() = request;
-  return Open(host, std::move(message),
-              absl::StrCat("nothing can be run in ", request.grant().instance()),
+  return Open(host, std::move(message), absl::StrCat("nothing can be run in ", instance),
               std::move(session));
 }
 

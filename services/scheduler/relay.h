@@ -43,9 +43,9 @@ class Relay {
   absl::StatusOr<uint64_t> OpenLogs(const std::string& host, const v1::OpenLogs& request,
                                     Session session);
 
-  // Begins to run a command; as OpenLogs.
-  absl::StatusOr<uint64_t> OpenExec(const std::string& host, const v1::OpenExec& request,
-                                    Session session);
+  // Begins to run a command in an instance; as OpenLogs.
+  absl::StatusOr<uint64_t> OpenExec(const std::string& host, const std::string& instance,
+                                    const v1::OpenExec& request, Session session);
 
   // Sends more on a session. Unknown ids are ignored.
   void Send(uint64_t session, v1::RelayDown message);

@@ -415,7 +415,9 @@ void Service::AddHandlers() {
             },
             [this, request, stream](absl::StatusOr<v1::ExecGrant> grant) {
               if (!grant.ok()) return stream->End(grant.status());
-              execs_.Begin(*grant, request, stream);
+              // No member yet, it has heard from nobody.
+              if (grant_key_ == nullptr) return stream->End(importer_.Synced());
+              execs_.Begin(*grant, *grant_key_, request, stream);
             });
       });
   dispatcher_.Unary<v1::ExecInputRequest, v1::ExecInputResponse>(

@@ -11,6 +11,7 @@
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/check/check.h"
+#include "common/exec/exec_grant.h"
 #include "common/ids/names.h"
 #include "common/status/status_macros.h"
 #include "common/text/utf8.h"
@@ -40,7 +41,6 @@ bool Same(const google::protobuf::Message& left, const google::protobuf::Message
   return google::protobuf::util::MessageDifferencer::Equals(left, right);
 }
 
-v1::InstanceReport Bounded(v1::InstanceReport report) {
 bool Same(const RoutesByName& left, const RoutesByName& right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                     [](const auto& one, const auto& other) {
@@ -48,6 +48,7 @@ bool Same(const RoutesByName& left, const RoutesByName& right) {
                     });
 }
 
+v1::InstanceReport Bounded(v1::InstanceReport report) {
   report.set_reason(std::string(CutUtf8(report.reason(), kReasonBytesMax)));
   auto* lines = report.mutable_log_tail();
   if (lines->size() > kLogTailLinesMax) {
@@ -59,7 +60,6 @@ bool Same(const RoutesByName& left, const RoutesByName& right) {
 
 }  // namespace
 
-bool IsRouted(const Environment& environment, const std::string& process_type) {
 RoutesByName RoutesTo(const Environment& environment) {
   RoutesByName routes = environment.standing_routes;
   const auto& declared = environment.wanted.desired().manifest().routes();
@@ -67,6 +67,7 @@ RoutesByName RoutesTo(const Environment& environment) {
   return routes;
 }
 
+bool IsRouted(const Environment& environment, const std::string& process_type) {
   const RoutesByName routes = RoutesTo(environment);
   return std::any_of(routes.begin(), routes.end(), [&process_type](const auto& route) {
     return route.second.to().process() == process_type;
@@ -116,8 +117,8 @@ void State::ImportRouteStates(const Import& import, std::vector<Event>* events) 
     const auto known = environments_.find(ToString(routes.environment()));
     const std::map<std::string, std::string> refused(routes.refused().begin(),
                                                      routes.refused().end());
-    if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
     const RoutesByName standing(routes.standing().begin(), routes.standing().end());
+    if (known != environments_.end() && known->second.routes_promotion == routes.promotion() &&
         known->second.routes_refused == refused && Same(known->second.standing_routes, standing)) {
       continue;
     }
@@ -125,8 +126,8 @@ void State::ImportRouteStates(const Import& import, std::vector<Event>* events) 
     *imported->mutable_environment() = routes.environment();
     imported->set_promotion(routes.promotion());
     *imported->mutable_refused() = routes.refused();
-  }
     *imported->mutable_standing() = routes.standing();
+  }
 }
 
 void State::ImportActiveSecrets(const Import& import, std::vector<Event>* events) const {
@@ -318,6 +319,7 @@ Decided<v1::Event, v1::ExecGrant> State::Decide(const v1::ExecRequest& request,
   grant.set_principal(context.principal);
   *grant.mutable_command() = request.command();
   *grant.mutable_expire_time() = ToTimestamp(context.now + kExecGrantLifetime);
+  grant.set_id(context.ids->NewId());
   *decision.events.emplace_back().mutable_exec_granted()->mutable_grant() = grant;
   return decision;
 }
@@ -560,9 +562,9 @@ void State::Apply(const Event& event) {
       Environment& environment = environments_[ToString(routes.environment())];
       environment.routes_promotion = routes.promotion();
       environment.routes_refused = {routes.refused().begin(), routes.refused().end()};
+      environment.standing_routes = {routes.standing().begin(), routes.standing().end()};
       return;
     }
-      environment.standing_routes = {routes.standing().begin(), routes.standing().end()};
     case Event::kInstanceStopping:
       Find(event.instance_stopping().environment(), event.instance_stopping().instance())
           ->assignment.set_intent(v1::INTENT_STOP);
@@ -815,9 +817,9 @@ v1::ListEdgesResponse State::EdgesOf(const std::string& org, const EdgeReports& 
     const auto report = reports.find(name);
     if (report == reports.end()) continue;
     shown->set_applied_position(report->second.applied().position());
+    shown->set_table_position(report->second.table().position());
     *shown->mutable_not_reached() = report->second.not_reached();
     *shown->mutable_listener_problems() = report->second.listener_problems();
-    shown->set_table_position(report->second.table().position());
     for (const auto& [instance, open] : report->second.connections()) {
       shown->set_connections(shown->connections() + open);
     }

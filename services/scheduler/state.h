@@ -125,7 +125,6 @@ class State {
   // A failure after so long of being ready is the first of a new row.
   static constexpr absl::Duration kStableAfter = absl::Minutes(1);
   // How long a command may take from the word of the scheduler to its begin.
-  static constexpr absl::Duration kExecGrantLifetime = absl::Minutes(1);
   static constexpr size_t kExecCommandBytesMax = size_t{64} << 10;
   static constexpr size_t kLabelsPerHostMax = 20;
   static constexpr size_t kLabelValueSizeMax = 63;
