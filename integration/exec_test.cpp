@@ -1,5 +1,7 @@
 // `berth exec`: commands inside instances, as scripts and people run them.
 
+#include <signal.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +22,8 @@ using Catch::Contains;
 
 constexpr int kBerthError = 125;
 constexpr int kNoSuchProgram = 127;
+// By the connections' keepalive, with time to spare.
+constexpr absl::Duration kGoneNoticedMax = absl::Seconds(60);
 
 // The hello example with a shell and the tools it needs.
 void BuildHelloWithShell(const Platform& platform) {
@@ -28,7 +32,7 @@ void BuildHelloWithShell(const Platform& platform) {
   const std::filesystem::path bin = context.File("bin");
   std::filesystem::create_directory(bin);
   std::filesystem::copy_file("/bin/busybox", bin / "busybox");
-  for (const char* tool : {"cat", "sh", "sleep", "tty"}) {
+  for (const char* tool : {"cat", "sh", "sleep", "stty", "tty"}) {
     std::filesystem::create_symlink("busybox", bin / tool);
   }
   std::ofstream(context.File("Containerfile"))
@@ -81,11 +85,11 @@ TEST_CASE("a command reads what is piped in, and nothing gets lost") {
 TEST_CASE("a command has a terminal where one is asked for") {
   // script gives the command line a terminal.
   const ProgramResult result = Shell(
-      "script -qec \"$BERTH exec --app hello -it web -- "
-      "sh -c 'tty; exit 5'\" /dev/null");
+      "script -qec \"stty rows 33 cols 111; $BERTH exec --app hello -it web -- "
+      "sh -c 'stty size; tty; exit 5'\" /dev/null");
   INFO(result.output);
   CHECK(result.exit_code == 5);
-  CHECK_THAT(result.output, Contains("/dev/pts/"));
+  CHECK_THAT(result.output, Contains("/dev/pts/") && Contains("33 111"));
   CHECK(Shell("$BERTH exec --app hello -it web -- sh -c true < /dev/null").exit_code == 2);
 }
 
@@ -106,6 +110,23 @@ TEST_CASE("a command ends with whoever ran it") {
     REQUIRE(testing::Eventually(absl::Seconds(20), runs));
   }
   CHECK(testing::Eventually(absl::Seconds(20), [&] { return !runs(); }));
+}
+
+TEST_CASE("a command whose host is gone without a word ends, whatever was sent to it") {
+  // It reads nothing, so that what it is sent is never taken.
+  Program command({"sh", "-c",
+                   absl::StrCat("yes | ", Shared().Binary("berth"),
+                                " exec --app hello -i web -- sh -c 'echo begun; sleep 98766'")});
+  REQUIRE(testing::Eventually(absl::Seconds(20), [&] { return command.OutSoFar() == "begun\n"; }));
+  const pid_t agent = Shared().PidOf("agent");
+  kill(agent, SIGSTOP);
+  const bool ended = testing::Eventually(kGoneNoticedMax, [&] { return command.HasEnded(); });
+  kill(agent, SIGCONT);
+  REQUIRE(ended);
+  const Finished finished = command.Wait(absl::Seconds(1));
+  CHECK(finished.exit_code == kBerthError);
+  CHECK_THAT(finished.err, Contains("has disconnected"));
+  CHECK(WhyNeverServing(Shared(), "hello", 2, "1") == "");
 }
 
 }  // namespace

@@ -39,6 +39,21 @@ class DriverUnderTest {
   virtual InstanceSpec IgnoresStop(const std::string& instance_id) = 0;
 };
 
+inline constexpr size_t kExecPieceBytesMax = 1000;
+
+// What a command printed, up to its end.
+struct ExecPrinted {
+  std::string output;
+  std::string error;
+};
+inline ExecPrinted ReadToEnd(ExecStream* command) {
+  ExecPrinted printed;
+  while (const auto piece = command->Read(kExecPieceBytesMax)) {
+    (piece->source == LogLine::Source::kError ? printed.error : printed.output) += piece->data;
+  }
+  return printed;
+}
+
 // Collects what WatchEvents tells, on a thread of its own.
 class EventListener {
  public:
@@ -301,6 +316,65 @@ inline void CheckDriverContract(DriverUnderTest& under_test) {
     CHECK(driver.Stop(handle, absl::Seconds(10)) == absl::OkStatus());
     CHECK(driver.Exec(handle, {"true"}, absl::Seconds(20)).status().code() ==
           absl::StatusCode::kFailedPrecondition);
+    CHECK(driver.OpenExec(handle, {.command = {"true"}}).status().code() ==
+          absl::StatusCode::kFailedPrecondition);
+  }
+  SECTION("a command's input and both of its outputs can be held") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {}));
+    const auto command = driver.OpenExec(
+        handle, {.command = {"sh", "-c", "cat; echo problem >&2; exit 7"}, .input = true});
+    REQUIRE(command.status() == absl::OkStatus());
+    CHECK((*command)->Write("one "));
+    CHECK((*command)->Write("two"));
+    (*command)->EndInput();
+    const ExecPrinted printed = ReadToEnd(command->get());
+    CHECK(printed.output == "one two");
+    CHECK(printed.error == "problem\n");
+    CHECK((*command)->ExitCode() == 7);
+  }
+  SECTION("a command without input reads its end") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {}));
+    const auto command = driver.OpenExec(handle, {.command = {"cat"}});
+    REQUIRE(command.status() == absl::OkStatus());
+    CHECK(ReadToEnd(command->get()).output == "");
+    CHECK((*command)->ExitCode() == 0);
+  }
+  SECTION("a command's terminal has its size when it begins, and another one when it is told") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {}));
+    // Its first word: what comes only afterwards would come too late.
+    const auto at_once =
+        driver.OpenExec(handle, {.command = {"stty", "size"}, .terminal = TerminalSize{111, 33}});
+    REQUIRE(at_once.status() == absl::OkStatus());
+    CHECK(ReadToEnd(at_once->get()).output == "33 111\r\n");
+    CHECK((*at_once)->ExitCode() == 0);
+
+    const auto command =
+        driver.OpenExec(handle, {.command = {"sh", "-c", "while read word; do stty size; done"},
+                                 .terminal = TerminalSize{111, 33},
+                                 .input = true});
+    REQUIRE(command.status() == absl::OkStatus());
+    (*command)->Resize({80, 25});
+    std::string output;
+    // Nobody says when the size has reached it, so it is asked again.
+    while (output.find("25 80") == std::string::npos) {
+      CHECK((*command)->Write("\n"));
+      const auto piece = (*command)->Read(kExecPieceBytesMax);
+      REQUIRE(piece.has_value());
+      output += piece->data;
+    }
+    (*command)->EndInput();
+    ReadToEnd(command->get());
+    CHECK((*command)->ExitCode() == 0);
+  }
+  SECTION("a command can be killed, and is with whoever holds it") {
+    const InstanceHandle handle = MustStart(driver, under_test.RunsUntilStopped("web-1", {}));
+    const auto command = driver.OpenExec(
+        handle, {.command = {"sh", "-c", "echo begun; exec sleep 1000"}, .input = true});
+    REQUIRE(command.status() == absl::OkStatus());
+    CHECK((*command)->Read(kExecPieceBytesMax).has_value());
+    (*command)->Kill();
+    CHECK_FALSE((*command)->Read(kExecPieceBytesMax).has_value());
+    CHECK((*command)->ExitCode() == 128 + 9);
   }
 }
 

@@ -174,6 +174,18 @@ absl::StatusOr<json> ContainerRequest(const InstanceSpec& spec, absl::string_vie
   return request;
 }
 
+std::optional<json> ExecProcess(const json& container, const ExecSpec& spec) {
+  json process = FieldOf(container, "process");
+  if (!process.is_object()) return std::nullopt;
+  process["args"] = spec.command;
+  process["terminal"] = spec.terminal.has_value();
+  process.erase("consoleSize");
+  if (spec.terminal.has_value()) {
+    process["consoleSize"] = {{"height", spec.terminal->rows}, {"width", spec.terminal->columns}};
+  }
+  return process;
+}
+
 InstanceStatus StatusFromInspection(const json& container) {
   const json& state = FieldOf(container, "State");
   InstanceStatus status = StatusOf(PhaseFromState(StringOf(state, "Status")),

@@ -21,6 +21,10 @@ std::string ContainerName(absl::string_view instance_id);
 // What Podman is asked to create. kInvalidArgument: the spec can never run; the message says why.
 absl::StatusOr<nlohmann::json> ContainerRequest(const InstanceSpec& spec, absl::string_view host);
 
+// What an OCI runtime is asked to run inside a container whose configuration (config.json of its
+// bundle) this is: the command, as the container's own process in all else. nullopt: it is none.
+std::optional<nlohmann::json> ExecProcess(const nlohmann::json& container, const ExecSpec& spec);
+
 // From the answer to `inspect` of a container, and from an entry of a list of containers, whose
 // times are whole seconds and which knows of no errors.
 InstanceStatus StatusFromInspection(const nlohmann::json& container);

@@ -153,5 +153,30 @@ TEST_CASE("JSON of another shape than expected reads as nothing", "[agent][podma
   }
 }
 
+TEST_CASE("a command runs as its container's own process does", "[agent][podman]") {
+  const json container = {{"process",
+                           {{"args", {"/app"}},
+                            {"env", {"COLOUR=blue"}},
+                            {"terminal", true},
+                            {"consoleSize", {{"height", 1}, {"width", 2}}},
+                            {"user", {{"uid", 1000}}}}}};
+  ExecSpec spec = {.command = {"stty", "size"}};
+  json wanted = {{"args", {"stty", "size"}},
+                 {"env", {"COLOUR=blue"}},
+                 {"terminal", false},
+                 {"user", {{"uid", 1000}}}};
+  CHECK(ExecProcess(container, spec) == wanted);
+  SECTION("and has its terminal's size before it begins") {
+    spec.terminal = TerminalSize{111, 33};
+    wanted["terminal"] = true;
+    wanted["consoleSize"] = {{"height", 33}, {"width", 111}};
+    CHECK(ExecProcess(container, spec) == wanted);
+  }
+  SECTION("and not where it has none") {
+    CHECK_FALSE(ExecProcess(json::object(), spec).has_value());
+    CHECK_FALSE(ExecProcess(json(), spec).has_value());
+  }
+}
+
 }  // namespace
 }  // namespace berth

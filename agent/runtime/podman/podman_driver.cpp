@@ -72,10 +72,11 @@ class JsonLines {
   std::string line_;
 };
 
-// A file that is gone with its owner.
+// A file that is gone with its owner, in memory and for this user only: an instance's environment
+// may hold secrets.
 class TemporaryFile {
  public:
-  TemporaryFile() : path_("/tmp/berth-exec-XXXXXX") {
+  TemporaryFile() : path_("/dev/shm/berth-exec-XXXXXX") {
     const int fd = mkstemp(path_.data());
     if (fd >= 0) close(fd);
   }
@@ -313,19 +314,31 @@ absl::StatusOr<ExecResult> PodmanDriver::Exec(const InstanceHandle& handle,
 
 absl::StatusOr<std::unique_ptr<ExecStream>> PodmanDriver::OpenExec(const InstanceHandle& handle,
                                                                    const ExecSpec& spec) {
-  BERTH_ASSIGN_OR_RETURN(const InstanceStatus status, Inspect(handle));
+  const absl::StatusOr<json> container =
+      client_.Call({.path = ContainerPath(handle.value, "/json")});
+  if (!container.ok() && !absl::IsNotFound(container.status())) return container.status();
+  const InstanceStatus status =
+      container.ok() ? StatusFromInspection(*container) : InstanceStatus{};
   if (status.phase != InstancePhase::kRunning) {
     return absl::FailedPreconditionError(
         absl::StrCat("the instance is ", PhaseName(status.phase), ", not running"));
   }
   BERTH_ASSIGN_OR_RETURN(std::vector<std::string> arguments, RuntimeCommand());
   const auto pid_file = std::make_shared<TemporaryFile>();
-  arguments.insert(arguments.end(), {"exec", "--pid-file", pid_file->path()});
-  // The runtime passes its own terminal's size and input on to the one inside.
-  if (spec.terminal.has_value()) arguments.push_back("--tty");
-  arguments.push_back(handle.value);
-  arguments.insert(arguments.end(), spec.command.begin(), spec.command.end());
-  return AttachedProgram::Start(arguments, spec, [pid_file] { KillProcessIn(pid_file->path()); });
+  const auto process_file = std::make_shared<TemporaryFile>();
+  // By words alone, the runtime would tell the terminal inside the size of its own, which it passes
+  // on, only once the command runs: one that asks at once would find none.
+  const json config =
+      json::parse(std::ifstream(StringOf(*container, "OCIConfigPath")), nullptr, false);
+  const std::optional<json> process = ExecProcess(config, spec);
+  if (!process.has_value()) {
+    return absl::FailedPreconditionError("podman does not say how the instance runs");
+  }
+  std::ofstream(process_file->path()) << *process;
+  arguments.insert(arguments.end(), {"exec", "--pid-file", pid_file->path(), "--process",
+                                     process_file->path(), handle.value});
+  return AttachedProgram::Start(arguments, spec,
+                                [pid_file, process_file] { KillProcessIn(pid_file->path()); });
 }
 
 absl::StatusOr<std::vector<std::string>> PodmanDriver::RuntimeCommand() {

@@ -60,8 +60,8 @@ void PodmanFixture::MakeImage() {
   fs::create_directories(root / "bin");
   fs::create_directories(root / "tmp");
   fs::copy_file("/bin/busybox", root / "bin/busybox");
-  for (const char* applet :
-       {"sh", "echo", "cat", "sleep", "true", "false", "dd", "grep", "httpd", "id", "wget"}) {
+  for (const char* applet : {"sh", "echo", "cat", "sleep", "true", "false", "dd", "grep", "httpd",
+                             "id", "wget", "stty"}) {
     fs::create_symlink("busybox", root / "bin" / applet);
   }
   const std::string archive = folder_.File("image.tar");
