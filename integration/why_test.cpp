@@ -191,8 +191,27 @@ TEST_CASE("a secret is not set") {
   CHECK(deployed.exit_code == 0);
   CHECK(EventuallyWhy("secretive", "secrets-exist secret api-key") ==
         "secrets-exist secret api-key");
-  manifest.more = "";
-  Serve(manifest);
+  const Finished set = Shared().Berth({"secret", "set", "api-key=ahoy", "--app", "secretive"});
+  INFO(set.err);
+  CHECK(set.exit_code == 0);
+  CHECK(EventuallyWhy("secretive", "converged") == "converged");
+  CHECK(WhyNeverServing(Shared(), "secretive", 2, "2") == "");
+}
+
+TEST_CASE("an app is a name to ask about, as its processes and instances are") {
+  Serve({.app = "named"});
+  CHECK_THAT(Shared().Berth({"why", "named"}).out, Catch::Contains("home/named/production"));
+  CHECK(Shared().Berth({"why", "named/production"}).exit_code == 0);
+  CHECK(Shared().Berth({"why", "web", "--app", "named"}).exit_code == 0);
+  CHECK(
+      Shared().Berth({"why", Shared().Instances("named").front().id, "--app", "named"}).exit_code ==
+      0);
+  // Beside another app, as where that one's berth.yaml is.
+  CHECK(Shared().BerthJson({"why", "named", "--app", "other"}).at("environment").at("app") ==
+        "named");
+  const Finished nothing = Shared().Berth({"why", "nobody", "--app", "named"});
+  CHECK(nothing.exit_code == 3);
+  CHECK_THAT(nothing.err, Catch::Contains("nobody"));
 }
 
 TEST_CASE("another app has the route") {

@@ -1,5 +1,7 @@
 #include <memory>
+#include <string>
 
+#include "absl/strings/match.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/explanation.h"
@@ -9,11 +11,33 @@
 namespace berth::cli {
 namespace {
 
+using scheduler::v1::WhyRequest;
+using scheduler::v1::WhyResponse;
+
+// Answers for what `target` names: a process type or an instance of the environment that is spoken
+// of, where there is one of that name, otherwise an environment, APP or APP/ENV.
+absl::StatusOr<WhyResponse> Ask(const std::string& target, WhyRequest* request, Session* session) {
+  const bool is_environment = absl::StrContains(target, '/');
+  const auto spoken_of = session->Environment();
+  absl::Status nothing = spoken_of.status();
+  if (!is_environment && spoken_of.ok()) {
+    *request->mutable_environment() = *spoken_of;
+    request->set_target(target);
+    absl::StatusOr<WhyResponse> why = session->Call<WhyResponse>(*request);
+    if (target.empty() || !absl::IsNotFound(why.status())) return why;
+    nothing = why.status();
+  }
+  if (target.empty()) return nothing;
+  request->clear_target();
+  BERTH_ASSIGN_OR_RETURN(*request->mutable_environment(), session->Environment(target));
+  absl::StatusOr<WhyResponse> why = session->Call<WhyResponse>(*request);
+  // What there is not, was meant as a process or an instance rather than as an app.
+  return absl::IsNotFound(why.status()) && !is_environment && spoken_of.ok() ? nothing : why;
+}
+
 absl::StatusOr<ExitCode> RunWhy(const std::string& target, Session* session) {
-  scheduler::v1::WhyRequest request;
-  BERTH_ASSIGN_OR_RETURN(*request.mutable_environment(), session->Environment());
-  request.set_target(target);
-  BERTH_ASSIGN_OR_RETURN(const auto why, session->Call<scheduler::v1::WhyResponse>(request));
+  WhyRequest request;
+  BERTH_ASSIGN_OR_RETURN(const WhyResponse why, Ask(target, &request, session));
   Json object = {{"environment", ToJson(request.environment())}};
   object.update(ToJson(why));
   session->output().Object("Explanation", object, ExplanationText(why, SystemClock().Now()));
@@ -29,8 +53,8 @@ Command WhyCommand() {
           .example = "berth why web",
           .declare =
               [target](Arguments* arguments) {
-                arguments->Positional("PROCESS|INSTANCE", target.get(),
-                                      "only of this; default: of all");
+                arguments->Positional("PROCESS|INSTANCE|APP[/ENV]", target.get(),
+                                      "of what; default: of the environment of ./berth.yaml");
               },
           .run = [target](Session* session) { return RunWhy(*target, session); }};
 }
