@@ -1,8 +1,11 @@
 // The life of an app, from its first deploy to a rollback.
 
+#include <signal.h>
+
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "common/testing/eventually.h"
 #include "integration/harness/hello_manifest.h"
 #include "integration/harness/http.h"
@@ -81,9 +84,17 @@ TEST_CASE("an app is deployed, scaled, updated and rolled back while it serves")
     CHECK(three.count(instance) == 0);
   }
 
-  // And back.
+  // And back, while somebody follows what is printed: by the old instances, then by the new ones.
+  Program follower = platform.StartBerth({"logs", "-f", "--tail", "0", "--app", "hello"});
   ServesThroughout(platform, "hello", 3, {"rollback", "--app", "hello"});
   REQUIRE(WhyNeverServing(platform, "hello", 3, "1") == "");
+  const Instance new_one = platform.Instances("hello").front();
+  REQUIRE(Get(new_one.Url("/of-the-new-ones")).status == 404);
+  CHECK(testing::Eventually(absl::Seconds(20), [&] {
+    return absl::StrContains(follower.OutSoFar(), "GET /of-the-new-ones 404");
+  }));
+  kill(follower.pid(), SIGINT);
+  CHECK(follower.Wait(absl::Seconds(20)).exit_code == 130);
 
   const Instance asked = platform.Instances("hello").front();
   REQUIRE(Get(asked.Url("/a-page-nobody-else-asks-for")).status == 404);

@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "cli/commands/commands.h"
@@ -15,6 +17,7 @@
 #include "cli/raw_terminal.h"
 #include "cli/session.h"
 #include "common/rpc/channel.h"
+#include "common/sync/mutex.h"
 
 namespace berth::cli {
 namespace {
@@ -24,7 +27,8 @@ using scheduler::v1::ExecInputResponse;
 using scheduler::v1::ExecRequest;
 using scheduler::v1::ExecResponse;
 
-// How long a command may leave what it is sent unread.
+// How long a command may leave what it is sent unread. Where the far side is gone, the stream says
+// so once the connection's keepalive has found out, and nothing is waited for any more.
 constexpr absl::Duration kInputTakenMax = absl::Hours(24);
 
 struct ExecOptions {
@@ -32,6 +36,48 @@ struct ExecOptions {
   bool terminal = false;
   std::string target;
   std::vector<std::string> command;
+};
+
+// Sends what a command reads, one piece after another, for as long as its stream goes on.
+class InputCalls {
+ public:
+  explicit InputCalls(std::shared_ptr<rpc::Channel> channel) : channel_(std::move(channel)) {}
+
+  // Returns once the command's host has taken it, or the stream is over.
+  absl::Status Send(const ExecInputRequest& request) {
+    {
+      MutexLock lock(&state_->mutex);
+      state_->answer.reset();
+    }
+    rpc::CallOptions patient;
+    patient.deadline = kInputTakenMax;
+    channel_->CallAsync<ExecInputResponse>(
+        request, patient, [state = state_](const absl::StatusOr<ExecInputResponse>& response) {
+          MutexLock lock(&state->mutex);
+          state->answer = response.status();
+        });
+    MutexLock lock(&state_->mutex);
+    state_->mutex.Await([state = state_.get()]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return state->over || state->answer.has_value();
+    });
+    return state_->over ? absl::CancelledError("the command's stream is over") : *state_->answer;
+  }
+
+  void StreamIsOver() {
+    MutexLock lock(&state_->mutex);
+    state_->over = true;
+  }
+
+ private:
+  // Outlives whoever waits: an answer that nobody waits for any more may still come.
+  struct State {
+    Mutex mutex;
+    std::optional<absl::Status> answer ABSL_GUARDED_BY(mutex);  // To the newest piece.
+    bool over ABSL_GUARDED_BY(mutex) = false;
+  };
+
+  const std::shared_ptr<rpc::Channel> channel_;
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 // Where it is not read, the command waits: what is received is written before more is.
@@ -45,25 +91,25 @@ void WriteAll(int fd, absl::string_view data) {
 }
 
 absl::StatusOr<ExitCode> Run(const ExecRequest& request, Session* session) {
-  // Before the connection's threads.
+  // Before the connection's threads, and so before there is a way to send what it reads.
+  std::optional<InputCalls> calls;
   ExecInput input(request.has_terminal() ? STDIN_FILENO : -1);
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::Channel> channel, session->channel());
+  calls.emplace(channel);
   Foreground foreground;
   std::optional<RawTerminal> raw;
   if (request.has_terminal()) raw.emplace(STDIN_FILENO);
   std::optional<int> exit_code;
   absl::Status ended;
   auto begin_input = [&](const std::string& name) {
-    input.Start(request.input() ? STDIN_FILENO : -1, [&request, name, channel](
-                                                         const scheduler::v1::ExecInput& piece) {
-      ExecInputRequest sent;
-      *sent.mutable_environment() = request.environment();
-      sent.set_session(name);
-      *sent.mutable_input() = piece;
-      rpc::CallOptions patient;
-      patient.deadline = kInputTakenMax;
-      return channel->Call<ExecInputResponse>(sent, patient).status();
-    });
+    input.Start(request.input() ? STDIN_FILENO : -1,
+                [&request, &calls, name](const scheduler::v1::ExecInput& piece) {
+                  ExecInputRequest sent;
+                  *sent.mutable_environment() = request.environment();
+                  sent.set_session(name);
+                  *sent.mutable_input() = piece;
+                  return calls->Send(sent);
+                });
   };
   std::unique_ptr<rpc::ClientStream> stream = channel->Open<ExecResponse>(
       request,
@@ -84,6 +130,7 @@ absl::StatusOr<ExitCode> Run(const ExecRequest& request, Session* session) {
   const Foreground::Outcome outcome = foreground.Run(absl::InfiniteDuration());
   // The command ends with it, and with the command whatever waits to be read by it.
   stream.reset();
+  calls->StreamIsOver();
   if (outcome == Foreground::Outcome::kInterrupted) return ExitCode::kInterrupted;
   if (exit_code.has_value()) return static_cast<ExitCode>(*exit_code);
   if (!ended.ok()) return ended;

@@ -89,6 +89,8 @@ Finished Program::Wait(absl::Duration limit) {
 
 bool Program::HasEnded() const { return pid_ == 0 || EndsWithin(exit_, absl::ZeroDuration()); }
 
+std::string Program::OutSoFar() const { return TextOf(out_); }
+
 std::string Program::ErrSoFar() const { return TextOf(err_); }
 
 int Program::Reap() {

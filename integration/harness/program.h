@@ -31,7 +31,8 @@ class Program {
   Finished Wait(absl::Duration limit);
 
   bool HasEnded() const;
-  // What it printed to standard error so far.
+  // What it printed so far, to standard output and to standard error.
+  std::string OutSoFar() const;
   std::string ErrSoFar() const;
   pid_t pid() const { return pid_; }
 

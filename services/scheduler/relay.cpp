@@ -205,9 +205,10 @@ LogsConversation::~LogsConversation() {
 }
 
 void LogsConversation::Add(const std::shared_ptr<LogsConversation>& conversation,
-                           const std::string& host, const v1::OpenLogs& request) {
+                           const std::string& host, const v1::OpenLogs& request, uint32_t attempt) {
   {
     MutexLock lock(&conversation->mutex_);
+    if (!conversation->added_.insert({request.instance(), attempt}).second) return;
     ++conversation->open_;
   }
   const std::weak_ptr<LogsConversation> weak = conversation;
@@ -261,7 +262,7 @@ void LogsConversation::Finished(absl::Status status) {
   {
     MutexLock lock(&mutex_);
     if (error_.ok()) error_ = std::move(status);
-    if (--open_ > 0) return;
+    if (--open_ > 0 || (error_.ok() && end_ == End::kWhenTheClientGoes)) return;
     end = error_;
   }
   if (std::shared_ptr<rpc::Stream> stream = stream_.lock()) stream->End(end);

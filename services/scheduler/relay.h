@@ -77,14 +77,17 @@ class Relay {
 // Streams the output of several instances to one client.
 class LogsConversation : public rpc::Conversation {
  public:
-  LogsConversation(Relay* relay, std::weak_ptr<rpc::Stream> stream)
-      : relay_(relay), stream_(std::move(stream)) {}
+  // What becomes of it once all that was added has ended.
+  enum class End { kWithTheLast, kWhenTheClientGoes };
+
+  LogsConversation(Relay* relay, std::weak_ptr<rpc::Stream> stream, End end = End::kWithTheLast)
+      : relay_(relay), stream_(std::move(stream)), end_(end) {}
   ~LogsConversation() override;
 
-  // Adds an instance; call AllAdded after the last one. A host that cannot be reached is told of
-  // when nothing else is left to read.
+  // Adds an attempt of an instance, once; call AllAdded after the last one that is there already. A
+  // host that cannot be reached is told of when nothing else is left to read, and ends the stream.
   static void Add(const std::shared_ptr<LogsConversation>& conversation, const std::string& host,
-                  const v1::OpenLogs& request);
+                  const v1::OpenLogs& request, uint32_t attempt = 0);
   void AllAdded() { Finished(absl::OkStatus()); }
 
   WatchFrame Next() override;
@@ -95,7 +98,9 @@ class LogsConversation : public rpc::Conversation {
 
   Relay* const relay_;
   const std::weak_ptr<rpc::Stream> stream_;
+  const End end_;
   Mutex mutex_;
+  std::set<std::pair<std::string, uint32_t>> added_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::shared_ptr<const std::string>> lines_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_waiting_ ABSL_GUARDED_BY(mutex_) = 0;  // Of lines_.
   bool cut_off_ ABSL_GUARDED_BY(mutex_) = false;      // A line was left out: none may follow.

@@ -87,11 +87,11 @@ v1::OpenLogs LogsOf(const std::string& instance) {
 
 // A client that reads logs.
 struct Reader {
-  explicit Reader(Relay* relay) {
-    conversation = std::make_shared<LogsConversation>(relay, stream);
+  explicit Reader(Relay* relay, LogsConversation::End end = LogsConversation::End::kWithTheLast) {
+    conversation = std::make_shared<LogsConversation>(relay, stream, end);
   }
-  void Read(const std::string& host, const std::string& instance) {
-    LogsConversation::Add(conversation, host, LogsOf(instance));
+  void Read(const std::string& host, const std::string& instance, uint32_t attempt = 1) {
+    LogsConversation::Add(conversation, host, LogsOf(instance), attempt);
   }
   void Begin() {
     stream->Begin(conversation);
@@ -111,6 +111,33 @@ struct Reader {
   std::shared_ptr<FakeStream> stream = std::make_shared<FakeStream>();
   std::shared_ptr<LogsConversation> conversation;
 };
+
+TEST_CASE("who follows an environment gets the lines of what takes an instance's place",
+          "[scheduler][relay]") {
+  Relay relay;
+  Agent agent(&relay, "alpha");
+  Reader reader(&relay, LogsConversation::End::kWhenTheClientGoes);
+  const std::shared_ptr<LogsConversation> conversation = reader.conversation;
+  reader.Read("alpha", "web-1");
+  reader.Begin();
+  agent.Print(agent.Told()[0].session(), "one");
+  agent.End(agent.Told()[0].session());
+  CHECK_FALSE(reader.stream->ended.has_value());
+  // Said with every report of it.
+  for (int i = 0; i < 2; ++i) LogsConversation::Add(conversation, "alpha", LogsOf("web-2"), 1);
+  REQUIRE(agent.Told().size() == 2);
+  agent.Print(agent.Told()[1].session(), "two");
+  LogsConversation::Add(conversation, "alpha", LogsOf("web-2"), 2);
+  REQUIRE(agent.Told().size() == 3);
+  agent.Print(agent.Told()[2].session(), "three");
+  CHECK(reader.Lines() == std::vector<std::string>{"one", "two", "three"});
+  agent.End(agent.Told()[1].session());
+  SECTION("and is told when none can be read any more") {
+    agent.stream->Detach();
+    REQUIRE(reader.stream->ended.has_value());
+    CHECK(ReasonOf(*reader.stream->ended) == reason::kHostUnreachable);
+  }
+}
 
 TEST_CASE("lines come from the agent to the reader, until they end", "[scheduler][relay]") {
   Relay relay;

@@ -15,6 +15,8 @@ namespace berth::scheduler {
 namespace {
 
 constexpr char kServicePrincipal[] = "service/scheduler";
+// Of an instance that starts while its output is followed: as many lines as an agent sends.
+constexpr uint32_t kFollowedTailMax = 10'000;
 
 CommandOrigin Internal(absl::string_view method) {
   CommandOrigin origin;
@@ -22,6 +24,15 @@ CommandOrigin Internal(absl::string_view method) {
   origin.method = std::string(method);
   return origin;
 }
+
+bool Matches(const v1::LogsRequest& request, const std::string& instance,
+             const std::string& process_type) {
+  return (request.instance().empty() || request.instance() == instance) &&
+         (request.process_type().empty() || request.process_type() == process_type);
+}
+
+// Whether there is something that prints: not while its image is fetched or its start is under way.
+bool HasStarted(const v1::InstanceReport& report) { return report.has_start_time(); }
 
 // The environment that an event is about; nullptr: none.
 const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
@@ -167,6 +178,7 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
     machines_changed = machines_changed || IsAboutMachines(event);
     room_freed = room_freed || event.has_instance_removed();
+    if (event.has_instance_observed()) FollowOutput(event.instance_observed(), state);
     // One that joined anew has to report anew.
     if (event.has_edge_removed() || event.has_edge_imported()) {
       const std::string& edge =
@@ -187,6 +199,30 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
   // The others may have acknowledged what was waited for.
   if (edges_fewer) {
     executor_->Post([this] { MarkFences([](absl::StatusOr<v1::ReportResponse>) {}); });
+  }
+}
+
+// Whoever follows what matches the instance gets all that it prints, from its start.
+void Service::FollowOutput(const v1::InstanceObserved& observed, const State& state) {
+  std::erase_if(logs_followers_,
+                [](const LogsFollower& follower) { return follower.conversation.expired(); });
+  const v1::InstanceReport& report = observed.observed();
+  const std::string environment = ToString(observed.environment());
+  const auto known = state.environments().find(environment);
+  if (!HasStarted(report) || known == state.environments().end()) return;
+  const auto instance = known->second.instances.find(report.instance());
+  if (instance == known->second.instances.end()) return;
+  v1::OpenLogs open;
+  open.set_instance(report.instance());
+  open.set_tail(kFollowedTailMax);
+  open.set_follow(true);
+  for (const LogsFollower& follower : logs_followers_) {
+    const std::shared_ptr<LogsConversation> conversation = follower.conversation.lock();
+    if (conversation == nullptr || ToString(follower.request.environment()) != environment ||
+        !Matches(follower.request, report.instance(), instance->second.assignment.process_type())) {
+      continue;
+    }
+    LogsConversation::Add(conversation, observed.host(), open, report.attempt());
   }
 }
 
@@ -469,26 +505,30 @@ void Service::AddHandlers() {
             [name = request.environment()](const State& state) { return state.StatusOf(name); },
             [this, request, stream](absl::StatusOr<v1::GetEnvironmentStatusResponse> status) {
               if (!status.ok()) return stream->End(status.status());
-              auto conversation = std::make_shared<LogsConversation>(&relay_, stream);
+              // Of one instance there is an end; others come to take the place of what ends.
+              const bool others_come = request.follow() && request.instance().empty();
+              auto conversation = std::make_shared<LogsConversation>(
+                  &relay_, stream,
+                  others_come ? LogsConversation::End::kWhenTheClientGoes
+                              : LogsConversation::End::kWithTheLast);
               int matching = 0;
               for (const v1::Instance& instance : status->instances()) {
-                if ((!request.instance().empty() && request.instance() != instance.id()) ||
-                    (!request.process_type().empty() &&
-                     request.process_type() != instance.process_type())) {
-                  continue;
-                }
+                if (!Matches(request, instance.id(), instance.process_type())) continue;
                 ++matching;
+                if (others_come && !HasStarted(instance.observed())) continue;
                 v1::OpenLogs open;
                 open.set_instance(instance.id());
                 open.set_tail(request.tail());
                 open.set_follow(request.follow());
-                LogsConversation::Add(conversation, instance.host(), open);
+                LogsConversation::Add(conversation, instance.host(), open,
+                                      instance.observed().attempt());
               }
               if (matching == 0) {
                 return stream->End(
                     absl::NotFoundError("no instance matches; see what runs with: berth status"));
               }
               stream->Begin(conversation);
+              if (others_come) logs_followers_.push_back({request, conversation});
               conversation->AllAdded();
             });
       });

@@ -69,6 +69,7 @@ class Service {
 
   void Loaded(const State& state);
   void Published(const State& state, const std::vector<v1::Event>& events);
+  void FollowOutput(const v1::InstanceObserved& observed, const State& state);
   void MarkFences(std::function<void(absl::StatusOr<v1::ReportResponse>)> marked);
   v1::HostPresence PresenceOfEdge(const std::string& edge) const;
   void MarkDirty(const std::string& environment);
@@ -88,7 +89,14 @@ class Service {
   Relay relay_;
   Execs execs_;
 
+  // Somebody who follows the output of whatever instances match.
+  struct LogsFollower {
+    v1::LogsRequest request;
+    std::weak_ptr<LogsConversation> conversation;
+  };
+
   // On the executor only.
+  std::vector<LogsFollower> logs_followers_;
   std::shared_ptr<rpc::Channel> config_;
   const SigningKey* grant_key_ = nullptr;  // nullptr: not a member yet.
   rpc::Importer importer_;
