@@ -46,9 +46,12 @@ std::optional<RolloutEnd> EndOf(const EnvironmentView& view, uint64_t promotion)
   if (!view.rollout || view.rollout->promotion() < promotion) return std::nullopt;
   if (view.rollout->promotion() > promotion) return RolloutEnd::kReplaced;
   switch (view.rollout->phase()) {
-    case scheduler::v1::ROLLOUT_PHASE_SUCCEEDED: return RolloutEnd::kSucceeded;
-    case scheduler::v1::ROLLOUT_PHASE_FAILED: return RolloutEnd::kFailed;
-    default: return std::nullopt;
+    case scheduler::v1::ROLLOUT_PHASE_SUCCEEDED:
+      return RolloutEnd::kSucceeded;
+    case scheduler::v1::ROLLOUT_PHASE_FAILED:
+      return RolloutEnd::kFailed;
+    default:
+      return std::nullopt;
   }
 }
 

@@ -43,14 +43,16 @@ std::string ActionFor(const absl::Status& status) {
     return action->second;
   }
   switch (status.code()) {
-    case absl::StatusCode::kUnauthenticated: return "sign in with `berth login`";
+    case absl::StatusCode::kUnauthenticated:
+      return "sign in with `berth login`";
     case absl::StatusCode::kPermissionDenied:
       return "see who you are with `berth whoami`, and ask an admin of the org for the role";
     case absl::StatusCode::kUnavailable:
       return "see what is wrong with `berth doctor`; `berth up` starts Berth on this machine";
     case absl::StatusCode::kResourceExhausted:
       return "see what the hosts have with `berth host list`";
-    default: return "";
+    default:
+      return "";
   }
 }
 

@@ -10,19 +10,29 @@ ExitCode ExitCodeFor(const absl::Status& status) {
   if (reason == kUsageReason) return ExitCode::kUsage;
   if (reason == kRolloutFailedReason) return ExitCode::kRolloutFailed;
   switch (status.code()) {
-    case absl::StatusCode::kOk: return ExitCode::kSuccess;
-    case absl::StatusCode::kInvalidArgument: return ExitCode::kInvalid;
-    case absl::StatusCode::kNotFound: return ExitCode::kNotFound;
+    case absl::StatusCode::kOk:
+      return ExitCode::kSuccess;
+    case absl::StatusCode::kInvalidArgument:
+      return ExitCode::kInvalid;
+    case absl::StatusCode::kNotFound:
+      return ExitCode::kNotFound;
     case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kPermissionDenied: return ExitCode::kForbidden;
+    case absl::StatusCode::kPermissionDenied:
+      return ExitCode::kForbidden;
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kAborted:
-    case absl::StatusCode::kFailedPrecondition: return ExitCode::kConflict;
-    case absl::StatusCode::kDeadlineExceeded: return ExitCode::kTimedOut;
-    case absl::StatusCode::kUnavailable: return ExitCode::kUnreachable;
-    case absl::StatusCode::kResourceExhausted: return ExitCode::kExhausted;
-    case absl::StatusCode::kCancelled: return ExitCode::kInterrupted;
-    default: return ExitCode::kFailure;
+    case absl::StatusCode::kFailedPrecondition:
+      return ExitCode::kConflict;
+    case absl::StatusCode::kDeadlineExceeded:
+      return ExitCode::kTimedOut;
+    case absl::StatusCode::kUnavailable:
+      return ExitCode::kUnreachable;
+    case absl::StatusCode::kResourceExhausted:
+      return ExitCode::kExhausted;
+    case absl::StatusCode::kCancelled:
+      return ExitCode::kInterrupted;
+    default:
+      return ExitCode::kFailure;
   }
 }
 

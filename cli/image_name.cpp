@@ -20,23 +20,6 @@ bool IsRegistry(absl::string_view first) {
   return first == "localhost" || absl::StrContains(first, '.') || absl::StrContains(first, ':');
 }
 
-// Takes NAME=VALUE or NAME="VALUE" and the comma after it off the text's front.
-bool TakeParameter(absl::string_view* text, std::string* name, std::string* value) {
-  *text = absl::StripLeadingAsciiWhitespace(*text);
-  const size_t equals = text->find('=');
-  if (equals == absl::string_view::npos) return false;
-  *name = absl::AsciiStrToLower(text->substr(0, equals));
-  text->remove_prefix(equals + 1);
-  const bool quoted = absl::ConsumePrefix(text, "\"");
-  const size_t end = std::min(text->find(quoted ? '"' : ','), text->size());
-  *value = std::string(text->substr(0, end));
-  text->remove_prefix(end);
-  if (quoted && !absl::ConsumePrefix(text, "\"")) return false;
-  *text = absl::StripLeadingAsciiWhitespace(*text);
-  absl::ConsumePrefix(text, ",");
-  return true;
-}
-
 }  // namespace
 
 std::string ImageName::WithDigest(absl::string_view digest_found) const {
@@ -70,23 +53,6 @@ absl::StatusOr<ImageName> ParseImageName(absl::string_view reference) {
     image.repository = absl::StrCat("library/", reference);
   }
   return image;
-}
-
-std::optional<BearerChallenge> ParseBearerChallenge(absl::string_view header) {
-  header = absl::StripAsciiWhitespace(header);
-  const size_t blank = std::min(header.find(' '), header.size());
-  if (!absl::EqualsIgnoreCase(header.substr(0, blank), "bearer")) return std::nullopt;
-  header.remove_prefix(blank);
-  BearerChallenge challenge;
-  std::string name;
-  std::string value;
-  while (TakeParameter(&header, &name, &value)) {
-    if (name == "realm") challenge.realm = value;
-    if (name == "service") challenge.service = value;
-    if (name == "scope") challenge.scope = value;
-  }
-  if (challenge.realm.empty()) return std::nullopt;
-  return challenge;
 }
 
 bool IsDigest(absl::string_view text) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -25,18 +24,6 @@ struct ImageName {
 
 // kInvalidArgument: not an image reference.
 absl::StatusOr<ImageName> ParseImageName(absl::string_view reference);
-
-// What a registry wants before it answers, from its WWW-Authenticate header.
-struct BearerChallenge {
-  std::string realm;  // The URL that tokens come from.
-  std::string service;
-  std::string scope;
-
-  bool operator==(const BearerChallenge&) const = default;
-};
-
-// nullopt: not a Bearer challenge with a realm.
-std::optional<BearerChallenge> ParseBearerChallenge(absl::string_view header);
 
 // Whether the text is sha256: and 64 lower-case hex digits.
 bool IsDigest(absl::string_view text);

@@ -46,25 +46,6 @@ TEST_CASE("a resolved image keeps its name and loses its tag", "[cli][image]") {
   CHECK(ParseImageName("localhost/hello:dev")->WithDigest(kDigest) == "localhost/hello@" + kDigest);
 }
 
-TEST_CASE("a registry's challenge says where tokens come from", "[cli][image]") {
-  const BearerChallenge docker = {"https://auth.docker.io/token", "registry.docker.io",
-                                  "repository:library/nginx:pull"};
-  CHECK(ParseBearerChallenge(
-            "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\","
-            "scope=\"repository:library/nginx:pull\"") == docker);
-  CHECK(ParseBearerChallenge(
-            " bearer  scope=\"repository:library/nginx:pull\" , service=registry.docker.io, "
-            "error=\"a, b\", realm=\"https://auth.docker.io/token\"") == docker);
-}
-
-TEST_CASE("what is no bearer challenge gives none", "[cli][image]") {
-  for (const std::string header : {"", "Basic realm=\"x\"", "Bearer", "Bearer service=\"x\"",
-                                   "Bearer realm=\"unclosed", "Bearer realm"}) {
-    INFO(header);
-    CHECK_FALSE(ParseBearerChallenge(header));
-  }
-}
-
 TEST_CASE("a digest is sha256 and 64 digits", "[cli][image]") {
   CHECK(IsDigest(kDigest));
   CHECK_FALSE(IsDigest(kDigest + "a"));

@@ -4,27 +4,21 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "agent/runtime/program.h"
 #include "cli/errors.h"
-#include "cli/https.h"
 #include "cli/image_name.h"
-#include "cli/json.h"
 #include "common/libpod/json_fields.h"
 #include "common/libpod/libpod_client.h"
+#include "common/libpod/libpod_error.h"
 #include "common/status/status_macros.h"
 
 namespace berth::cli {
 namespace {
 
-constexpr char kManifestTypes[] =
-    "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
-    "application/vnd.docker.distribution.manifest.list.v2+json, "
-    "application/vnd.docker.distribution.manifest.v2+json";
-constexpr char kPrivateAction[] =
-    "check its name; a private image can be pulled with podman and tagged localhost/NAME";
-constexpr char kDigestHeader[] = "docker-content-digest";
+constexpr absl::Duration kRegistryMax = absl::Seconds(60);
 constexpr absl::Duration kPodmanServiceMax = absl::Seconds(2);
 
 absl::Status NoLocalImage(const std::string& reference, absl::string_view why) {
@@ -76,68 +70,45 @@ absl::StatusOr<std::string> LocalDigest(const std::string& reference,
   return DigestByProgram(reference);
 }
 
-// The registry's own host: Docker's is not where its name points to.
-std::string HostOf(const ImageName& image) {
-  return image.registry == "docker.io" ? "registry-1.docker.io" : image.registry;
-}
-
-absl::Status CannotAsk(const absl::Status& status) {
-  return WithAction(status, "see whether this machine reaches it, or name the image by its digest");
-}
-
-absl::StatusOr<std::string> FetchToken(const BearerChallenge& challenge) {
-  std::string url = absl::StrCat(challenge.realm, "?scope=", UrlEscape(challenge.scope));
-  if (!challenge.service.empty()) absl::StrAppend(&url, "&service=", UrlEscape(challenge.service));
-  const absl::StatusOr<HttpsResponse> response = HttpsGet(url, {});
-  if (!response.ok()) return CannotAsk(response.status());
-  const Json document = Json::parse(response->body, nullptr, false);
-  for (const char* name : {"token", "access_token"}) {
-    if (document.is_object() && document.contains(name) && document[name].is_string()) {
-      return document[name].get<std::string>();
-    }
+// What skopeo says went wrong: the message of its last log line, or all there is.
+std::string MessageOf(absl::string_view output) {
+  constexpr absl::string_view kMessage = "msg=\"";
+  const size_t begin = output.rfind(kMessage);
+  const size_t end = output.rfind('"');
+  if (begin == absl::string_view::npos || end < begin + kMessage.size()) {
+    return std::string(absl::StripAsciiWhitespace(output));
   }
-  return WithAction(absl::PermissionDeniedError(absl::StrCat(
-                        challenge.realm, " gives out no token (HTTP ", response->code, ")")),
-                    kPrivateAction);
+  return absl::StrReplaceAll(output.substr(begin + kMessage.size(), end - begin - kMessage.size()),
+                             {{"\\\"", "\""}});
 }
 
+// With the proxies, authorities, mirrors and logins that Podman has on this machine.
 absl::StatusOr<std::string> RegistryDigest(const ImageName& image) {
-  const std::string url =
-      absl::StrCat("https://", HostOf(image), "/v2/", image.repository, "/manifests/", image.tag);
-  std::vector<std::string> headers = {kManifestTypes};
-  absl::StatusOr<HttpsResponse> response = HttpsHead(url, headers);
-  if (!response.ok()) return CannotAsk(response.status());
-  if (response->code == 401) {
-    const auto challenge = ParseBearerChallenge(response->headers["www-authenticate"]);
-    if (challenge) {
-      BERTH_ASSIGN_OR_RETURN(const std::string token, FetchToken(*challenge));
-      headers.push_back(absl::StrCat("Authorization: Bearer ", token));
-      response = HttpsHead(url, headers);
-      if (!response.ok()) return CannotAsk(response.status());
-    }
-  }
-  if (response->code == 401 || response->code == 403) {
+  const std::string name = absl::StrCat(image.registry, "/", image.repository, ":", image.tag);
+  const absl::StatusOr<ProgramResult> result =
+      RunProgram({"skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}",
+                  absl::StrCat("docker://", name)},
+                 {.timeout = kRegistryMax});
+  if (absl::IsNotFound(result.status())) {
     return WithAction(
-        absl::PermissionDeniedError(absl::StrCat(image.registry, " has no public image ",
-                                                 image.repository, ":", image.tag)),
-        kPrivateAction);
+        absl::FailedPreconditionError("registries are asked with skopeo, which is not here"),
+        "install skopeo, or name the image by its digest");
   }
-  if (response->code == 404) {
-    return WithAction(absl::NotFoundError(absl::StrCat(image.registry, " has no image ",
-                                                       image.repository, ":", image.tag)),
-                      "check its name and tag");
+  if (!result.ok()) return result.status();
+  const absl::string_view output = absl::StripAsciiWhitespace(result->output);
+  if (result->exit_code == 0 && IsDigest(output)) return std::string(output);
+  const absl::Status refused = PullError(name, MessageOf(output));
+  switch (refused.code()) {
+    case absl::StatusCode::kNotFound:
+      return WithAction(refused, "check its name and tag");
+    case absl::StatusCode::kPermissionDenied:
+      return WithAction(refused,
+                        absl::StrCat("check its name; a private image takes `podman login ",
+                                     image.registry, "`, here and on the hosts"));
+    default:
+      return WithAction(refused,
+                        "see whether this machine reaches it, or name the image by its digest");
   }
-  if (response->code == 429) {
-    return WithAction(
-        absl::ResourceExhaustedError(absl::StrCat(image.registry, " takes no more questions now")),
-        "try again later, or name the image by its digest");
-  }
-  if (response->code != 200 || !IsDigest(response->headers[kDigestHeader])) {
-    return absl::UnavailableError(absl::StrCat(image.registry, " answers HTTP ", response->code,
-                                               " without a digest for ", image.repository, ":",
-                                               image.tag));
-  }
-  return response->headers[kDigestHeader];
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <string>
-
 #include <google/protobuf/message.h>
+
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "absl/strings/string_view.h"
 

@@ -13,9 +13,12 @@ constexpr std::array<int, 5> kColours = {36, 32, 33, 35, 34};
 
 std::string StreamText(scheduler::v1::OutputStream stream) {
   switch (stream) {
-    case scheduler::v1::OUTPUT_STREAM_STDOUT: return "stdout";
-    case scheduler::v1::OUTPUT_STREAM_STDERR: return "stderr";
-    default: return "";
+    case scheduler::v1::OUTPUT_STREAM_STDOUT:
+      return "stdout";
+    case scheduler::v1::OUTPUT_STREAM_STDERR:
+      return "stderr";
+    default:
+      return "";
   }
 }
 
@@ -29,8 +32,10 @@ std::string LogPrinter::Prefix(const std::string& instance) {
 
 std::string LogPrinter::Render(const scheduler::v1::LogsResponse& line) {
   switch (style_) {
-    case Style::kPlain: return absl::StrCat(line.line(), "\n");
-    case Style::kPrefixed: return absl::StrCat(Prefix(line.instance()), line.line(), "\n");
+    case Style::kPlain:
+      return absl::StrCat(line.line(), "\n");
+    case Style::kPrefixed:
+      return absl::StrCat(Prefix(line.instance()), line.line(), "\n");
     case Style::kJson:
       return Document("LogLine", {{"instance", line.instance()},
                                   {"stream", StreamText(line.stream())},
