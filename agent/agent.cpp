@@ -318,6 +318,7 @@ void Agent::Begin(const StartInstance& action) {
     with_.loop->Post(
         [this, assignment] { SetPhase(assignment.instance(), scheduler::v1::PHASE_STARTING, ""); });
     absl::StatusOr<InstanceHandle> handle = with_.driver->Start(spec);
+    if (handle.ok()) with_.attached();
     with_.loop->Post(
         [this, assignment, handle = std::move(handle)] { Started(assignment, handle); });
   });

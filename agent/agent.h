@@ -53,6 +53,8 @@ struct Dependencies {
   // Sends a report; `done` runs on any thread.
   std::function<void(const scheduler::v1::ReportRequest&, std::function<void(absl::Status)> done)>
       send_report;
+  // Run on the instance's worker, once it is attached to the network.
+  std::function<void()> attached;
 };
 
 // The agent's loop: desired (watch) and observed (driver) → ordered actions → act → report.

@@ -181,6 +181,7 @@ struct Life {
   absl::Status secrets_status;         // Of what is prepared.
   std::vector<std::string> prepared;   // Instances, each time.
   std::vector<std::string> forgotten;  // Likewise.
+  int attached = 0;                    // How often.
   Agent agent{{&machine->driver,
                &loop,
                {&worker},
@@ -217,7 +218,8 @@ struct Life {
                  REQUIRE(received.ParseFromString(request.SerializeAsString()));
                  if (report_status.ok()) reports.push_back(received);
                  done(report_status);
-               }}};
+               },
+               [this] { ++attached; }}};
 };
 
 using Calls = std::vector<std::string>;
@@ -234,6 +236,7 @@ TEST_CASE("an assignment is started, and ready as soon as it runs where nothing 
   CHECK(life.reports.back().applied().position() == 1);
   CHECK(life.reports.back().facts().agent_version() == "1");
   CHECK(life.agent.HandleOf(kWeb).has_value());
+  CHECK(life.attached == 1);
 }
 
 TEST_CASE("a new image is reported at once, also one made while images are looked at", "[agent]") {

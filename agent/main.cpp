@@ -169,14 +169,22 @@ absl::Status Run(const AgentSettings& settings) {
     return RunCheck(request.check, {request.handle, request.address}, request.timeout,
                     measured_driver, deadlines);
   };
+  dependencies.attached = [&network] {
+    const absl::Status kept = network.KeepHardwareAddress();
+    // Gone again: what was attached has ended already.
+    if (kept.ok() || absl::IsNotFound(kept)) return;
+    LogWarning("instances may lose their way out for a while", {{"why", kept.message()}});
+  };
   // Made once, and tried again with every look at the host until it is there.
   auto network_made = std::make_shared<std::atomic<bool>>(false);
   dependencies.collect_facts = [&measured_driver, &network, network_made,
+                                attached = dependencies.attached,
                                 prefix = PrefixOf(member.machine())] {
     scheduler::v1::HostFacts facts = CollectHostFacts(&measured_driver);
     if (!*network_made) {
       const absl::Status status = network.EnsureNetwork(prefix);
       *network_made = status.ok();
+      attached();  // What runs already.
       if (!status.ok()) facts.add_problems(std::string(status.message()));
     }
     return facts;

@@ -1,5 +1,10 @@
 #include "agent/network/bridge.h"
 
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -10,6 +15,7 @@
 #include "agent/runtime/program.h"
 #include "common/check/check.h"
 #include "common/libpod/json_fields.h"
+#include "common/net/unique_fd.h"
 #include "common/status/status_macros.h"
 
 namespace berth {
@@ -105,6 +111,19 @@ absl::Status Bridge::Create(const HostPrefix& prefix) {
   };
   return client_.Call({.method = "POST", .path = "/networks/create", .body = request.dump()})
       .status();
+}
+
+absl::Status Bridge::KeepHardwareAddress() {
+  const UniqueFd socket_fd(socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq interface = {};
+  InterfaceName().copy(interface.ifr_name, sizeof(interface.ifr_name) - 1);
+  // One that was set, were it to what it is, no longer follows the members.
+  if (ioctl(socket_fd.get(), SIOCGIFHWADDR, &interface) == 0 &&
+      ioctl(socket_fd.get(), SIOCSIFHWADDR, &interface) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(
+      errno, absl::StrCat("the hardware address of ", InterfaceName(), " cannot be kept"));
 }
 
 absl::Status Bridge::RemoveUnused(const json& network) {

@@ -18,6 +18,7 @@ class Bridge : public Network {
   Bridge(const PodmanServiceSettings& settings, std::string name);
 
   absl::Status EnsureNetwork(const HostPrefix& prefix) override;
+  absl::Status KeepHardwareAddress() override;
   std::string name() const override { return name_; }
   absl::StatusOr<std::string> Interface() override;
 

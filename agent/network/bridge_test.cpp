@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "agent/network/host_forwarding.h"
 #include "agent/runtime/driver_contract.h"
 #include "agent/runtime/podman/podman_driver.h"
@@ -63,16 +64,17 @@ struct Host {
     (void)client.Call({.method = "DELETE", .path = "/networks/" + NetworkName()});
   }
 
-  // An instance that serves a page "hello" on port 8080 of `kAddress`.
-  InstanceHandle StartServer() {
+  // An instance that serves a page "hello" on port 8080 of the address.
+  InstanceHandle StartServer(const std::string& id = "server",
+                             const std::string& address = kAddress) {
     InstanceSpec spec;
-    spec.instance_id = "server";
+    spec.instance_id = id;
     spec.image = PodmanFixture::Shared().image();
     spec.command = {"sh", "-c",
                     "echo hello > /tmp/index.html; echo up; exec httpd -f -p 8080 -h /tmp"};
     spec.env = {{"PATH", "/bin"}};
     spec.network = bridge.name();
-    spec.ipv6_address = kAddress;
+    spec.ipv6_address = address;
     return testing::MustStart(driver, spec);
   }
 
@@ -137,6 +139,30 @@ TEST_CASE("a network with another prefix is made anew only if nothing is attache
   CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
   CHECK_THAT(std::string(status.message()), Catch::Contains("berth-server"));
   CHECK_THAT(std::string(status.message()), Catch::Contains("fd00:1:2:3::/64"));
+}
+
+// Of the host's interface.
+std::string HardwareAddress() {
+  const std::string link = MustRun({"ip", "-brief", "link", "show", "dev", NetworkName() + "0"});
+  const std::vector<std::string> words = absl::StrSplit(link, ' ', absl::SkipEmpty());
+  REQUIRE(words.size() > 2);
+  return words[2];
+}
+
+TEST_CASE("the host keeps its hardware address, whichever instance leaves",
+          "[network][root][integration]") {
+  Host host;
+  REQUIRE(host.bridge.EnsureNetwork(kPrefix) == absl::OkStatus());
+  CHECK(host.bridge.KeepHardwareAddress().code() == absl::StatusCode::kNotFound);
+  // The bridge has taken this one's.
+  const InstanceHandle first = host.StartServer();
+  REQUIRE(host.bridge.KeepHardwareAddress() == absl::OkStatus());
+  const std::string address = HardwareAddress();
+  host.StartServer("second", "fd00:1:2:3::6");
+  CHECK(HardwareAddress() == address);
+  REQUIRE(host.driver.Stop(first, absl::ZeroDuration()) == absl::OkStatus());
+  REQUIRE(host.driver.Destroy(first) == absl::OkStatus());
+  CHECK(HardwareAddress() == address);
 }
 
 TEST_CASE("an interface that an earlier network left behind is not taken over",

@@ -26,6 +26,8 @@ class FakeNetwork : public Network {
     return absl::OkStatus();
   }
 
+  absl::Status KeepHardwareAddress() override { return Interface().status(); }
+
   std::string name() const override { return name_; }
 
   absl::StatusOr<std::string> Interface() override {

@@ -37,6 +37,12 @@ class Network {
   // host lacks something; the message says what to install or do. kUnavailable: try again.
   virtual absl::Status EnsureNetwork(const HostPrefix& prefix) = 0;
 
+  // Keeps the hardware address that the host's interface has now; for each instance that is
+  // attached anew. A bridge has the lowest of its members', and where that leaves with its
+  // instance, the others would send to it for many seconds more. At any time. kNotFound: there is
+  // no interface yet.
+  virtual absl::Status KeepHardwareAddress() = 0;
+
   // What InstanceSpec::network says to be attached to it.
   virtual std::string name() const = 0;
 

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "integration/harness/http.h"
 #include "integration/harness/serving.h"
 
@@ -39,7 +41,8 @@ void Traffic::Run(int client, int requests_per_second) {
       ++report_.answered;
       ++report_.versions[VersionOf(page.body)];
     } else {
-      report_.failures.push_back(absl::StrCat("status ", page.status, " ", page.error));
+      report_.failures.push_back(absl::StrCat(absl::FormatTime(absl::Now(), absl::UTCTimeZone()),
+                                              ": status ", page.status, " ", page.error));
     }
   }
 }

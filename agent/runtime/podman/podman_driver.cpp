@@ -138,7 +138,7 @@ absl::Status PodmanDriver::EnsureImage(const ImageRequest& request,
       {.method = "POST",
        .path = absl::StrCat(
            "/images/pull?policy=always&reference=", PercentEncode("docker://" + request.image),
-           "&tlsVerify=", request.tls_verify ? "true" : "false"),
+           request.tls_verify ? "" : "&tlsVerify=false"),
        .timeout = kImagePullMax},
       std::stop_token(), {.on_bytes = [&](absl::string_view bytes) {
         lines.Feed(bytes, [&](const json& line) {
