@@ -23,6 +23,9 @@ constexpr int kOwnNumber = 1;
 
 std::string AddressOf(int number) { return absl::StrCat("fd42::", number); }
 
+// The end of a machine's interface that is on the test's own machine.
+std::string EndOnWire(int number) { return absl::StrCat(kWire, "-", number); }
+
 // Of this process, for whoever is told of it.
 std::string PathOf(const UniqueFd& fd) {
   return absl::StrCat("/proc/", getpid(), "/fd/", fd.get());
@@ -53,7 +56,7 @@ Wire::~Wire() { (void)Run({"ip", "link", "delete", kWire}); }
 std::string Wire::OwnAddress() { return AddressOf(kOwnNumber); }
 
 FurtherMachine::FurtherMachine(int number) : number_(number) {
-  const std::string end = absl::StrCat(kWire, "-", number);
+  const std::string end = EndOnWire(number);
   std::exception_ptr failure;
   // Namespaces are a thread's, and outlive it by what holds them open.
   std::thread([&] {
@@ -81,6 +84,8 @@ FurtherMachine::~FurtherMachine() {
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
   }
+  // Its other end goes with the namespace, which goes with the last process, some time soon.
+  (void)Run({"ip", "link", "delete", EndOnWire(number_)});
 }
 
 std::string FurtherMachine::address() const { return AddressOf(number_); }

@@ -93,12 +93,18 @@ std::string DeleteCommand(const types::v1::EnvironmentName& environment, const s
 Decided<v1::Event, v1::ListRoutesResponse> State::Decide(const Import& import,
                                                          const DecisionContext& context) const {
   Decision<Event, v1::ListRoutesResponse> decision;
+  // Where several environments come at once, each is left what those before it did not claim.
+  std::optional<State> after;
   for (const auto& [key, value] : import.changes) {
     if (import.source == kConfigSource) {
       config::v1::Environment environment;
-      if (value.has_value() && environment.ParseFromString(*value)) {
-        ImportEnvironment(environment, context, &decision.events);
-      }
+      if (!value.has_value() || !environment.ParseFromString(*value)) continue;
+      const size_t decided = decision.events.size();
+      (after.has_value() ? *after : *this)
+          .ImportEnvironment(environment, context, &decision.events);
+      if (import.changes.size() == 1 || decision.events.size() == decided) continue;
+      if (!after.has_value()) after = *this;
+      for (size_t i = decided; i < decision.events.size(); ++i) after->Apply(decision.events[i]);
       continue;
     }
     const auto known = endpoints_.find(key);

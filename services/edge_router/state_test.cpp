@@ -188,6 +188,21 @@ TEST_CASE("a hostname belongs to the first environment that asks for it", "[edge
   }
 }
 
+TEST_CASE("of environments that come at once, one gets the hostname that both ask for",
+          "[edge_router][state]") {
+  Router router;
+  berth::Import import;
+  import.source = State::kConfigSource;
+  import.revision.set_position(1);
+  const std::map<std::string, config::v1::Route> routes = {{"public", TlsRoute("a.example.com")}};
+  import.changes[kNotes] = Wanted("notes", 1, routes, kRunning).SerializeAsString();
+  import.changes[kShop] = Wanted("shop", 1, routes, kRunning).SerializeAsString();
+  router.Import(import);
+  const v1::ListRoutesResponse listed = router.state.RoutesOf("home");
+  REQUIRE(listed.routes_size() == 2);
+  CHECK(listed.routes(0).refused().empty() != listed.routes(1).refused().empty());
+}
+
 TEST_CASE("nothing is taken from the release that serves while a rollout runs",
           "[edge_router][state]") {
   Router router;
