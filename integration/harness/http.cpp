@@ -38,8 +38,10 @@ Page Get(const std::string& url, absl::Duration limit) {
 
 std::optional<absl::Duration> TimeToAnswer(const std::string& url, absl::Duration limit) {
   constexpr std::chrono::milliseconds kAskEvery(1);
+  // What is lost while an interface comes up is sent again by the kernel after a second only.
+  constexpr absl::Duration kAnswerMax = absl::Milliseconds(100);
   const auto begin = std::chrono::steady_clock::now();
-  while (Get(url).status != 200) {
+  while (Get(url, kAnswerMax).status != 200) {
     if (absl::FromChrono(std::chrono::steady_clock::now() - begin) > limit) return std::nullopt;
     std::this_thread::sleep_for(kAskEvery);
   }

@@ -17,7 +17,8 @@ struct Page {
 // Asks once, on a connection of its own.
 Page Get(const std::string& url, absl::Duration limit = absl::Seconds(2));
 
-// Asks every millisecond until a 200 comes, and tells how long that took; nullopt: `limit` passed.
+// Asks every millisecond, for a tenth of a second each, until a 200 comes, and tells how long that
+// took; nullopt: `limit` passed.
 std::optional<absl::Duration> TimeToAnswer(const std::string& url, absl::Duration limit);
 
 }  // namespace berth::integration
