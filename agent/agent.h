@@ -179,11 +179,4 @@ class Agent {
   bool report_sending_ = false;
 };
 
-// The spec with which a driver runs an assignment.
-InstanceSpec SpecOf(const scheduler::v1::Assignment& assignment, const std::string& network);
-
-// Mounts the file where the manifest wants it, says where, and adds the variables.
-void GiveSecrets(const scheduler::v1::Assignment& assignment, const GivenSecrets& given,
-                 InstanceSpec* spec);
-
 }  // namespace berth::agent

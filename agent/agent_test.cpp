@@ -486,27 +486,6 @@ TEST_CASE("an instance that cannot have its secrets waits and has not failed", "
   }
 }
 
-TEST_CASE("a secrets file is mounted read-only where the manifest wants it", "[agent]") {
-  Assignment assignment = Run(kWeb);
-  InstanceSpec spec;
-  SECTION("where it says nothing") {
-    GiveSecrets(assignment, {"/memory/web-1/secrets.env", {{"TOKEN", "t"}}}, &spec);
-    REQUIRE(spec.mounts.size() == 1);
-    CHECK(spec.mounts[0].target == "/run/berth/secrets.env");
-    CHECK(spec.env == std::map<std::string, std::string>{
-                          {"BERTH_SECRETS_FILE", "/run/berth/secrets.env"}, {"TOKEN", "t"}});
-  }
-  SECTION("where it names a path") {
-    assignment.mutable_process()->mutable_secrets()->set_file("/etc/notes/secrets");
-    GiveSecrets(assignment, {"/memory/web-1/secrets.env", {}}, &spec);
-    REQUIRE(spec.mounts.size() == 1);
-    CHECK(spec.mounts[0].target == "/etc/notes/secrets");
-  }
-  CHECK(spec.mounts[0].source == "/memory/web-1/secrets.env");
-  CHECK(spec.mounts[0].access == Mount::Access::kReadOnly);
-  CHECK(spec.mounts[0].owner == Mount::Owner::kInstance);
-}
-
 TEST_CASE("each instance waits before it is tried again, however many others fail", "[agent]") {
   constexpr int kInstances = 4;
   constexpr int kSeconds = 20;
