@@ -274,7 +274,7 @@ void LogWriter::EnqueueWatch(std::shared_ptr<Watcher> watcher,
                   const bool own = resume.has_value() && IsOwnRevision(*resume);
                   if (!own || !hub_.Resume(watcher, *resume)) {
                     hub_.Snapshot(watcher, Head(), resume.has_value() && !own,
-                                  machine_->Entries(watcher->topic()));
+                                  [&] { return machine_->Entries(watcher->topic()); });
                   }
                 }
                 done(status);

@@ -1,6 +1,7 @@
 #include "common/watch/watch_hub.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/check/check.h"
 #include "common/sync/mutex.h"
@@ -79,6 +80,7 @@ void WatchHub::Publish(const watch::v1::Revision& to, std::vector<TopicChange> c
       ++NumbersOf(topic).deltas;
       ring.bytes += bytes->size();
       ring.last_position = to.position();
+      ring.snapshot = nullptr;
       ring.deltas.push_back(std::move(bytes));
       ring.positions.push_back(to.position());
       // The newest delta stays whatever its size: who is up to date needs it.
@@ -139,13 +141,8 @@ bool WatchHub::Resume(const std::shared_ptr<Watcher>& watcher,
   return true;
 }
 
-void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
-                        const watch::v1::Revision& revision, bool history_changed,
-                        const TopicEntries& entries) {
-  std::deque<std::shared_ptr<const std::string>> messages;
-  WatchResponse begin;
-  begin.mutable_begin()->set_history_changed(history_changed);
-  messages.push_back(Serialise(begin));
+WatchHub::Chunks WatchHub::MakeChunks(const TopicEntries& entries) const {
+  Chunks chunks;
   WatchResponse chunk;
   size_t chunk_bytes = 0;
   for (const auto& [key, value] : entries) {
@@ -154,12 +151,39 @@ void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
     entry.set_value(value);
     chunk_bytes += key.size() + value.size();
     if (chunk_bytes >= limits_.chunk_bytes_max) {
-      messages.push_back(Serialise(chunk));
+      chunks.push_back(Serialise(chunk));
       chunk.Clear();
       chunk_bytes = 0;
     }
   }
-  if (chunk_bytes > 0 || chunk.has_chunk()) messages.push_back(Serialise(chunk));
+  if (chunk.has_chunk()) chunks.push_back(Serialise(chunk));
+  return chunks;
+}
+
+std::shared_ptr<const WatchHub::Chunks> WatchHub::ChunksOf(
+    const std::string& topic, const std::function<TopicEntries()>& entries) {
+  {
+    MutexLock lock(&mutex_);
+    Ring& ring = RingOf(topic);
+    ring.snapshot_asked = true;
+    if (ring.snapshot != nullptr) return ring.snapshot;
+  }
+  // Without the lock, so that other topics' watchers go on. The topic cannot change meanwhile: only
+  // the writer, which waits here, publishes.
+  auto chunks = std::make_shared<const Chunks>(MakeChunks(entries()));
+  MutexLock lock(&mutex_);
+  RingOf(topic).snapshot = chunks;
+  return chunks;
+}
+
+void WatchHub::Snapshot(const std::shared_ptr<Watcher>& watcher,
+                        const watch::v1::Revision& revision, bool history_changed,
+                        const std::function<TopicEntries()>& entries) {
+  const std::shared_ptr<const Chunks> chunks = ChunksOf(watcher->topic_, entries);
+  WatchResponse begin;
+  begin.mutable_begin()->set_history_changed(history_changed);
+  std::deque<std::shared_ptr<const std::string>> messages{Serialise(begin)};
+  messages.insert(messages.end(), chunks->begin(), chunks->end());
   WatchResponse synced;
   *synced.mutable_synced()->mutable_revision() = revision;
   messages.push_back(Serialise(synced));
@@ -180,6 +204,9 @@ void WatchHub::MarkIdle() {
   std::vector<std::shared_ptr<Watcher>> ready;
   {
     MutexLock lock(&mutex_);
+    for (auto& [topic, ring] : rings_) {
+      if (!std::exchange(ring.snapshot_asked, false)) ring.snapshot = nullptr;
+    }
     for (auto& [topic, members] : watchers_) {
       for (const std::weak_ptr<Watcher>& member : members) {
         std::shared_ptr<Watcher> watcher = member.lock();
@@ -229,11 +256,7 @@ WatchFrame WatchHub::NextFor(Watcher* watcher) {
     if (watcher->next_sequence_ < ring.first_sequence) {
       watcher->resyncing_ = true;
       ++NumbersOf(watcher->topic_).resyncs;
-      for (const std::weak_ptr<Watcher>& member : watchers_[watcher->topic_]) {
-        if (std::shared_ptr<Watcher> found = member.lock(); found.get() == watcher) {
-          fell_off = std::move(found);
-        }
-      }
+      fell_off = watcher->shared_from_this();
     } else if (watcher->next_sequence_ < end) {
       const auto first = ring.deltas.begin() +
                          static_cast<ptrdiff_t>(watcher->next_sequence_ - ring.first_sequence);

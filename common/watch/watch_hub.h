@@ -38,7 +38,7 @@ class WatchHub;
 
 // One end of a watch. The hub keeps it weakly: who drops it stops watching. Next may be called from
 // any thread, one call at a time.
-class Watcher {
+class Watcher : public std::enable_shared_from_this<Watcher> {
  public:
   // `on_ready` is called, from any thread and without locks held, when Next would return something
   // after it had nothing. It must not block, and may call Next.
@@ -104,10 +104,13 @@ class WatchHub {
   bool Resume(const std::shared_ptr<Watcher>& watcher, const watch::v1::Revision& revision);
 
   // Gives the watcher everything as of `revision`, which is the head; deltas follow from there.
+  // `entries` makes what the topic holds now: called before this returns, or not at all where an
+  // earlier watcher's bytes still say the same.
   void Snapshot(const std::shared_ptr<Watcher>& watcher, const watch::v1::Revision& revision,
-                bool history_changed, const TopicEntries& entries);
+                bool history_changed, const std::function<TopicEntries()>& entries);
 
-  // Gives a bookmark at the head to every watcher that has nothing else to send.
+  // Gives a bookmark at the head to every watcher that has nothing else to send, and lets go of the
+  // snapshots that nobody asked for since the last call.
   void MarkIdle();
 
   // Watchers that are connected.
@@ -119,6 +122,10 @@ class WatchHub {
  private:
   friend class Watcher;
 
+  // A topic's entries as serialised messages, which its watchers share: when thousands come back at
+  // once, each costs its place in them.
+  using Chunks = std::vector<std::shared_ptr<const std::string>>;
+
   struct Ring {
     std::deque<std::shared_ptr<const std::string>> deltas;
     uint64_t first_sequence = 0;  // Of deltas.front().
@@ -127,9 +134,16 @@ class WatchHub {
     // Every delta at a higher position than this is in `deltas`.
     uint64_t complete_after = 0;
     std::deque<uint64_t> positions;  // Beside `deltas`.
+    // As of the newest delta; null when nobody has asked lately.
+    std::shared_ptr<const Chunks> snapshot;
+    bool snapshot_asked = false;  // Since the last MarkIdle.
   };
 
   WatchFrame NextFor(Watcher* watcher);
+  Chunks MakeChunks(const TopicEntries& entries) const;
+  // What the topic holds now, serialised.
+  std::shared_ptr<const Chunks> ChunksOf(const std::string& topic,
+                                         const std::function<TopicEntries()>& entries);
   Ring& RingOf(const std::string& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   KindNumbers& NumbersOf(const std::string& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddLocked(const std::shared_ptr<Watcher>& watcher) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -35,12 +35,16 @@ struct Model {
   }
 
   void Snapshot(const std::shared_ptr<Watcher>& watcher) {
-    hub.Snapshot(watcher, At(position), false, TopicEntries(entries.begin(), entries.end()));
+    hub.Snapshot(watcher, At(position), false, [this] {
+      ++snapshots_made;
+      return TopicEntries(entries.begin(), entries.end());
+    });
   }
 
   std::map<std::string, std::string> entries;
   uint64_t position = 0;
   int resyncs = 0;
+  int snapshots_made = 0;
   WatchHub hub;
 };
 
@@ -57,6 +61,7 @@ struct Follower {
       for (WatchFrame frame = watcher->Next(); !frame.empty(); frame = watcher->Next()) {
         std::string bytes;
         for (const auto& piece : frame) bytes += *piece;
+        pieces.insert(pieces.end(), frame.begin(), frame.end());
         watch::v1::WatchResponse message;
         REQUIRE(message.ParseFromString(bytes));
         REQUIRE(client.Receive(message).status() == absl::OkStatus());
@@ -67,6 +72,7 @@ struct Follower {
   }
 
   int ready = 0;
+  WatchFrame pieces;  // Of all messages.
   WatchClient client;
   std::shared_ptr<Watcher> watcher;
 };
@@ -142,6 +148,44 @@ TEST_CASE("an idle watcher gets bookmarks and nobody else does", "[watch]") {
   model.hub.MarkIdle();
   CHECK(busy.Drain() == 1);
   CHECK(busy.client.entries() == model.entries);
+}
+
+TEST_CASE("watchers that come while nothing changes share one snapshot's bytes", "[watch]") {
+  Model model;
+  model.Put("a", "1");
+  Follower first;
+  Follower second;
+  model.Snapshot(first.watcher);
+  // Records that are not about the topic do not make it another one, but its revision is later.
+  model.hub.Publish(At(++model.position), {});
+  model.Snapshot(second.watcher);
+  CHECK(model.snapshots_made == 1);
+  first.Drain();
+  second.Drain();
+  REQUIRE(first.pieces.size() == 3);
+  REQUIRE(second.pieces.size() == 3);
+  CHECK(first.pieces[1] == second.pieces[1]);
+  CHECK(second.client.revision()->position() == model.position);
+
+  SECTION("a change makes another one") {
+    model.Put("a", "2");
+    Follower third;
+    model.Snapshot(third.watcher);
+    CHECK(model.snapshots_made == 2);
+    third.Drain();
+    CHECK(third.client.entries() == model.entries);
+  }
+  SECTION("one that nobody asks for is let go") {
+    model.hub.MarkIdle();
+    model.hub.MarkIdle();
+    Follower third;
+    model.Snapshot(third.watcher);
+    CHECK(model.snapshots_made == 2);
+  }
+  SECTION("so is one of a history that is loaded again") {
+    model.hub.Reset(model.position);
+    CHECK(model.snapshots_made == 2);
+  }
 }
 
 TEST_CASE("a watcher that is dropped is forgotten", "[watch]") {
