@@ -555,9 +555,8 @@ TEST_CASE("connections and changes of tables do not disturb each other", "[edge]
   std::atomic<int> served = 0;
   std::atomic<int> whole = 0;
   {
-    std::vector<std::jthread> upstreams;
-    // Answers until every client has been served.
-    auto serve = [&served](TestUpstream* upstream) {
+    // Answers until every client has been served. Outlives the threads that are in it.
+    const auto serve = [&served](TestUpstream* upstream) {
       while (served < kThreads * kConnectionsPerThread) {
         if (!upstream->HasConnection()) {
           std::this_thread::yield();
@@ -568,6 +567,7 @@ TEST_CASE("connections and changes of tables do not disturb each other", "[edge]
         ++served;
       }
     };
+    std::vector<std::jthread> upstreams;
     upstreams.emplace_back([&] { serve(&first); });
     upstreams.emplace_back([&] { serve(&second); });
     std::vector<std::jthread> clients;
