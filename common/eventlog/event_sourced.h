@@ -14,6 +14,7 @@
 #include "common/check/check.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/log_writer.h"
+#include "common/eventlog/saved_state.h"
 
 namespace berth {
 
@@ -29,6 +30,10 @@ using TopicKey = std::pair<std::string, std::string>;
 //                                              after Apply: what a watch may show anew
 //   std::optional<std::string> View(const TopicKey&) const;    nullopt: gone
 //   TopicEntries Entries(const std::string& topic) const;
+//   using Snapshot = …;                        a message with the whole state; lists in key order
+//   Snapshot Save() const;
+//   void Load(const Snapshot&);                          total: the state is then what was saved
+//   static constexpr uint32_t kStateVersion;      raised where Apply means another state by events
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
 // or logging inside.
 //
@@ -140,6 +145,20 @@ class EventSourced : private StateMachine {
   }
 
   TopicEntries Entries(const std::string& topic) const override { return state_.Entries(topic); }
+
+  std::string Save() const override { return ToDeterministicBytes(state_.Save()); }
+
+  absl::Status LoadSaved(const std::string& bytes) override {
+    typename State::Snapshot saved;
+    if (!saved.ParseFromString(bytes)) return absl::DataLossError("the state cannot be read");
+    state_.Load(saved);
+    touched_.clear();
+    return absl::OkStatus();
+  }
+
+  std::string SavedFormat() const override {
+    return SavedStateFormat(*State::Snapshot::descriptor(), State::kStateVersion);
+  }
 
   void Loaded(uint64_t position) override {
     if (observer_.loaded != nullptr) observer_.loaded(state_, position);

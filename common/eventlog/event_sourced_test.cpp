@@ -4,122 +4,13 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "berth/config/v1/config.pb.h"
-#include "berth/config/v1/events.pb.h"
-#include "common/clock/manual_clock.h"
-#include "common/eventlog/memory_event_log.h"
-#include "common/executor/manual_executor.h"
-#include "common/ids/sequential_id_source.h"
+#include "common/eventlog/model_counter.h"
 #include "common/status/error_details.h"
 #include "common/testing/printers.h"
 #include "common/watch/watch_client.h"
 
 namespace berth {
 namespace {
-
-// The smallest state there is: how often each environment was promoted. It borrows config's events.
-class Counter {
- public:
-  using Event = config::v1::Event;
-
-  Decided<Event, config::v1::RollbackResponse> Promote(const std::string& app,
-                                                       const DecisionContext&) const {
-    if (app.empty()) return absl::InvalidArgumentError("an app has a name");
-    Decision<Event, config::v1::RollbackResponse> decision;
-    auto* promoted = decision.events.emplace_back().mutable_release_promoted();
-    promoted->mutable_environment()->set_app(app);
-    promoted->set_promotion(Count(app) + 1);
-    decision.response.set_promotion(Count(app) + 1);
-    return decision;
-  }
-
-  void Apply(const Event& event) {
-    counts_[event.release_promoted().environment().app()] = event.release_promoted().promotion();
-  }
-
-  void Touched(const Event& event, std::set<TopicKey>* keys) const {
-    keys->insert({"counts", event.release_promoted().environment().app()});
-  }
-  std::optional<std::string> View(const TopicKey& key) const {
-    return absl::StrCat(counts_.at(key.second));
-  }
-  TopicEntries Entries(const std::string&) const {
-    TopicEntries entries;
-    for (const auto& [app, count] : counts_) entries.emplace_back(app, absl::StrCat(count));
-    return entries;
-  }
-
-  uint64_t Count(const std::string& app) const {
-    const auto found = counts_.find(app);
-    return found == counts_.end() ? 0 : found->second;
-  }
-
- private:
-  std::map<std::string, uint64_t> counts_;
-};
-
-// What survives a process: time, and the database.
-struct World {
-  ManualClock clock;
-  std::shared_ptr<MemoryDatabase> database = std::make_shared<MemoryDatabase>(&clock);
-};
-
-// One life of a service.
-struct Process {
-  explicit Process(World* world)
-      : log(world->database, "counter"),
-        executor(&world->clock),
-        counter("counter", LogWriter::Limits(), &log, &executor, &world->clock, &ids) {
-    counter.Start("test", [this](absl::Status status) { started = status; });
-    executor.RunUntilIdle();
-  }
-
-  absl::StatusOr<uint64_t> Promote(const std::string& app, const std::string& request_id = "") {
-    absl::StatusOr<uint64_t> answer = absl::InternalError("no answer");
-    PromoteLater(app, request_id, &answer);
-    executor.RunUntilIdle();
-    return answer;
-  }
-
-  void PromoteLater(const std::string& app, const std::string& request_id,
-                    absl::StatusOr<uint64_t>* answer) {
-    CommandOrigin origin;
-    origin.principal = "user/a";
-    origin.method = "Promote";
-    origin.request_id = request_id;
-    origin.fingerprint = app;
-    counter.Execute<config::v1::RollbackResponse>(
-        origin, Recorded::kAlways,
-        [app](const Counter& state, const DecisionContext& context) {
-          return state.Promote(app, context);
-        },
-        [answer](absl::StatusOr<config::v1::RollbackResponse> response) {
-          if (response.ok()) {
-            *answer = response->promotion();
-          } else {
-            *answer = response.status();
-          }
-        });
-  }
-
-  uint64_t Count(const std::string& app) {
-    absl::StatusOr<uint64_t> count = absl::InternalError("no answer");
-    counter.Read<uint64_t>(
-        [app](const Counter& state) -> absl::StatusOr<uint64_t> { return state.Count(app); },
-        [&](absl::StatusOr<uint64_t> answer) { count = answer; });
-    executor.RunUntilIdle();
-    REQUIRE(count.ok());
-    return *count;
-  }
-
-  size_t Records() { return log.Read(0, 1000)->size(); }
-
-  SequentialIdSource ids;
-  MemoryEventLog log;
-  ManualExecutor executor;
-  absl::Status started = absl::UnknownError("not started");
-  EventSourced<Counter> counter;
-};
 
 TEST_CASE("a restart replays the same state", "[eventlog][event_sourced]") {
   World world;

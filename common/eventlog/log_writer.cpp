@@ -16,11 +16,7 @@ namespace {
 
 // The method of the record that a new leader writes before it serves.
 constexpr char kLeaderStarted[] = "LeaderStarted";
-// The row with the key under which request fingerprints are hashed: whoever reads a log cannot try
-// out what a request said.
-constexpr char kRequestKeyRow[] = "log/request-key";
 constexpr size_t kRevisionHashSize = 16;
-constexpr size_t kRecordHashSize = 32;
 
 google::rpc::Status ToProto(const absl::Status& status) {
   google::rpc::Status proto;
@@ -41,12 +37,6 @@ absl::Status FromProto(const google::rpc::Status& proto) {
     status.SetPayload(detail.type_url(), absl::Cord(detail.value()));
   }
   return status;
-}
-
-std::string RequestKey(const std::string& principal, const std::string& method,
-                       const std::string& request_id) {
-  // Neither a principal nor a method holds a NUL, so the parts cannot run into each other.
-  return absl::StrCat(principal, std::string(1, '\0'), method, std::string(1, '\0'), request_id);
 }
 
 watch::v1::Revision ToRevision(uint64_t position, const std::string& hash) {
@@ -146,82 +136,16 @@ void LogWriter::FailServing(absl::Status why) {
   executor_->PostAfter(limits_.retry_delay, [this] { TryStart(); });
 }
 
-absl::Status LogWriter::Load() {
-  machine_->Reset();
-  machine_->TakeChanges();
-  position_ = 0;
-  hash_.assign(kRecordHashSize, '\0');
-  request_ids_.clear();
-  request_ids_by_age_.clear();
-
-  // The hub's rings hold what the last records changed, so that watchers can resume. The log's
-  // length is not known before its end is reached: every chunk's records are kept as if they were
-  // the last ones.
-  struct Recent {
-    watch::v1::Revision revision;
-    std::vector<TopicChange> changes;
-  };
-  std::deque<Recent> recent;
-  uint64_t refilled_after = 0;
-  while (true) {
-    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk,
-                           log_->Read(position_, limits_.replay_chunk));
-    if (chunk.empty()) break;
-    for (const StoredRecord& stored : chunk) {
-      const std::string where = absl::StrCat("stream ", stream_, ", position ", stored.position);
-      if (stored.position != position_ + 1) {
-        return absl::DataLossError(
-            absl::StrCat(where, ": position ", position_ + 1, " is missing; restore a backup"));
-      }
-      if (Blake2b256({hash_, stored.bytes}) != stored.hash) {
-        return absl::DataLossError(
-            absl::StrCat(where,
-                         ": the record is not the one that was written (its hash does not chain); "
-                         "restore a backup"));
-      }
-      eventlog::v1::Record record;
-      if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
-          record.stream() != stream_) {
-        return absl::DataLossError(absl::StrCat(where, ": the record cannot be read"));
-      }
-      for (const eventlog::v1::StoredEvent& event : record.events()) {
-        if (absl::Status status = machine_->Apply(event); !status.ok()) {
-          return Annotate(status, where);
-        }
-      }
-      position_ = stored.position;
-      hash_ = stored.hash;
-      Remember(record);
-      recent.push_back({ToRevision(position_, hash_), machine_->TakeChanges()});
-      if (recent.size() > limits_.watch_refill_records) {
-        refilled_after = recent.front().revision.position();
-        recent.pop_front();
-      }
-    }
-  }
-  durable_position_ = position_;
-  hub_.Reset(refilled_after);
-  for (Recent& past : recent) hub_.Publish(past.revision, std::move(past.changes));
-  machine_->Loaded(position_);
-  return absl::OkStatus();
-}
-
 absl::Status LogWriter::Lead() {
-  BERTH_ASSIGN_OR_RETURN(std::optional<std::string> key, log_->GetRow(kRequestKeyRow));
   std::vector<RowChange> rows;
-  if (!key.has_value()) {
-    key = absl::StrCat(ids_->NewNonce(), ids_->NewNonce());
-    rows.push_back({kRequestKeyRow, key});
-  }
-  request_key_ = *key;
-
+  if (!request_key_stored_) rows.push_back({kRequestKeyRow, request_key_});
   CommandOrigin origin;
   origin.principal = holder_;
   origin.method = kLeaderStarted;
   Made made = MakeRecord(origin, absl::OkStatus(), {});
   BERTH_RETURN_IF_ERROR(log_->Append(position_, {made.stored}, rows));
-  position_ = made.stored.position;
-  hash_ = made.stored.hash;
+  request_key_stored_ = true;
+  Advance(made.stored, made.record);
   durable_position_ = position_;
   hub_.Publish(Head(), {});
   return absl::OkStatus();
@@ -302,15 +226,12 @@ std::string LogWriter::KeyedFingerprint(const std::string& fingerprint) const {
   return KeyedBlake2b128(request_key_, fingerprint);
 }
 
-void LogWriter::Remember(const eventlog::v1::Record& record) {
-  if (record.request_id().empty()) return;
-  std::string key = RequestKey(record.actor().principal(), record.method(), record.request_id());
-  request_ids_[key] = record.position();
-  request_ids_by_age_.push_back(std::move(key));
-  if (request_ids_by_age_.size() > limits_.request_ids_max) {
-    request_ids_.erase(request_ids_by_age_.front());
-    request_ids_by_age_.pop_front();
-  }
+void LogWriter::Advance(const StoredRecord& stored, const eventlog::v1::Record& record) {
+  position_ = stored.position;
+  hash_ = stored.hash;
+  record_time_ = FromTimestamp(record.time());
+  bytes_since_snapshot_ += stored.bytes.size();
+  requests_->Remember(record);
 }
 
 LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status outcome,
@@ -339,18 +260,32 @@ LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status 
   return made;
 }
 
-absl::StatusOr<std::string> LogWriter::AnswerRepeat(const CommandOrigin& origin, uint64_t position,
-                                                    const std::vector<Made>& batch) {
-  eventlog::v1::Record record;
-  if (!batch.empty() && position >= batch.front().record.position()) {
-    record = batch[position - batch.front().record.position()].record;
+absl::StatusOr<std::optional<eventlog::v1::Record>> LogWriter::FindRepeated(
+    const CommandOrigin& origin, const std::vector<Made>& batch) const {
+  std::optional<eventlog::v1::Record> record;
+  const std::optional<uint64_t> position =
+      requests_->Find(origin.principal, origin.method, origin.request_id);
+  if (!position.has_value()) return record;
+  if (!batch.empty() && *position >= batch.front().record.position()) {
+    record = batch[*position - batch.front().record.position()].record;
   } else {
-    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> stored, log_->Read(position - 1, 1));
-    if (stored.size() != 1 || !record.ParseFromString(stored.front().bytes)) {
-      return absl::DataLossError(
-          absl::StrCat("stream ", stream_, ", position ", position, ": the record cannot be read"));
+    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> stored, log_->Read(*position - 1, 1));
+    record.emplace();
+    if (stored.size() != 1 || !record->ParseFromString(stored.front().bytes)) {
+      return absl::DataLossError(absl::StrCat("stream ", stream_, ", position ", *position,
+                                              ": the record cannot be read"));
     }
   }
+  // The index knows hashes only, and two may be alike.
+  if (record->actor().principal() != origin.principal || record->method() != origin.method ||
+      record->request_id() != origin.request_id) {
+    record.reset();
+  }
+  return record;
+}
+
+absl::StatusOr<std::string> LogWriter::AnswerRepeat(const CommandOrigin& origin,
+                                                    const eventlog::v1::Record& record) const {
   if (record.request_hash() != KeyedFingerprint(origin.fingerprint)) {
     return WithReason(
         absl::InvalidArgumentError(
@@ -361,12 +296,25 @@ absl::StatusOr<std::string> LogWriter::AnswerRepeat(const CommandOrigin& origin,
   return record.answer();
 }
 
+absl::Status LogWriter::CheckRoomForRequest() const {
+  const std::optional<absl::Duration> delay = requests_->FullFor(clock_->Now());
+  if (!delay.has_value()) return absl::OkStatus();
+  return WithRetryDelay(
+      WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                     stream_, " has taken ", limits_.request_ids_max,
+                     " commands within a day, and must recognise each if it is repeated; there is "
+                     "room for another in ",
+                     absl::FormatDuration(*delay))),
+                 reason::kQueueFull, {{"limit", absl::StrCat(limits_.request_ids_max)}}),
+      *delay);
+}
+
 absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batch,
                                              std::vector<RowChange>* rows) {
   if (!item.origin.request_id.empty()) {
-    const auto known = request_ids_.find(
-        RequestKey(item.origin.principal, item.origin.method, item.origin.request_id));
-    if (known != request_ids_.end()) return AnswerRepeat(item.origin, known->second, *batch);
+    BERTH_ASSIGN_OR_RETURN(const auto repeated, FindRepeated(item.origin, *batch));
+    if (repeated.has_value()) return AnswerRepeat(item.origin, *repeated);
+    BERTH_RETURN_IF_ERROR(CheckRoomForRequest());
   }
   DecisionContext context;
   context.principal = item.origin.principal;
@@ -394,10 +342,8 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
   }
   Made made =
       MakeRecord(item.origin, decided.status(), decided.ok() ? *std::move(decided) : Outcome());
-  position_ = made.stored.position;
-  hash_ = made.stored.hash;
+  Advance(made.stored, made.record);
   made.changes = machine_->TakeChanges();
-  Remember(made.record);
   batch->push_back(std::move(made));
   return answer;
 }
@@ -451,7 +397,12 @@ void LogWriter::Step() {
       appended = absl::ResourceExhaustedError("the disk was full a moment ago");
     } else {
       const absl::Duration begin = clock_->Monotonic();
+      const bool with_snapshot = SnapshotIsDue();
+      if (with_snapshot) rows.push_back(MakeSnapshot());
       appended = log_->Append(position_before, records, rows);
+      if (with_snapshot && !appended.ok()) {
+        no_snapshot_before_ = position_ + limits_.snapshot_records;
+      }
       if (observer_.appended != nullptr) {
         observer_.appended(records.size(), appended, clock_->Monotonic() - begin);
       }

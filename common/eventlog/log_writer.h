@@ -12,14 +12,15 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "berth/eventlog/v1/record.pb.h"
+#include "berth/eventlog/v1/snapshot.pb.h"
 #include "common/clock/clock.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/event_log.h"
+#include "common/eventlog/request_index.h"
 #include "common/executor/executor.h"
 #include "common/ids/id_source.h"
 #include "common/sync/mutex.h"
@@ -60,6 +61,14 @@ class StateMachine {
   // Everything of a topic, as of now.
   virtual TopicEntries Entries(const std::string& topic) const = 0;
 
+  // The whole state; the same state is the same bytes.
+  virtual std::string Save() const = 0;
+  // Back to a state that was saved. kDataLoss: these bytes are none, and the state is as after
+  // Reset.
+  virtual absl::Status LoadSaved(const std::string& bytes) = 0;
+  // Another value wherever saved states are to be read in another way.
+  virtual std::string SavedFormat() const = 0;
+
   // The state was loaded from the log up to `position`, at a start or after a failed append.
   virtual void Loaded(uint64_t position) = 0;
 
@@ -85,9 +94,12 @@ class StateMachine {
 class LogWriter {
  public:
   struct Limits {
-    size_t queue_max = 10'000;              // Commands and reads waiting.
-    size_t batch_max = 1'000;               // Taken by one step.
-    size_t request_ids_max = 200'000;       // Remembered for repeats, oldest forgotten first.
+    size_t queue_max = 10'000;           // Commands and reads waiting.
+    size_t batch_max = 1'000;            // Taken by one step.
+    size_t request_ids_max = 1'000'000;  // Remembered for repeats; 60 bytes each.
+    // A snapshot follows the last one after so many records and as many bytes as that one had: what
+    // is written twice is then never more than half, and a start replays no more than it loads.
+    uint64_t snapshot_records = 10'000;
     uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
     size_t replay_chunk = 1'000;            // Records read at a time.
     absl::Duration lease_duration = absl::Seconds(15);
@@ -154,6 +166,10 @@ class LogWriter {
   Numbers numbers() const;
 
  private:
+  // The row with the key under which request fingerprints are hashed: whoever reads a log cannot
+  // try out what a request said.
+  static constexpr char kRequestKeyRow[] = "log/request-key";
+
   struct Item {
     CommandOrigin origin;
     Recorded recorded = Recorded::kAlways;
@@ -172,12 +188,27 @@ class LogWriter {
   void Step();
   absl::StatusOr<std::string> Carry(Item& item, std::vector<Made>* batch,
                                     std::vector<RowChange>* rows);
-  absl::StatusOr<std::string> AnswerRepeat(const CommandOrigin& origin, uint64_t position,
-                                           const std::vector<Made>& batch);
+  // nullopt: the request was not made before.
+  absl::StatusOr<std::optional<eventlog::v1::Record>> FindRepeated(
+      const CommandOrigin& origin, const std::vector<Made>& batch) const;
+  absl::StatusOr<std::string> AnswerRepeat(const CommandOrigin& origin,
+                                           const eventlog::v1::Record& record) const;
+  absl::Status CheckRoomForRequest() const;
   Made MakeRecord(const CommandOrigin& origin, absl::Status outcome, Outcome decided);
-  void Remember(const eventlog::v1::Record& record);
-  absl::Status Load();
+  void Advance(const StoredRecord& stored, const eventlog::v1::Record& record);
   absl::Status Lead();
+
+  // log_writer_load.cpp.
+  absl::Status Load();
+  absl::Status LoadRequestKey();
+  void Forget();
+  absl::Status LoadSnapshot();
+  absl::Status TakeUp(const eventlog::v1::Snapshot& snapshot);
+  absl::Status Replay();
+  absl::StatusOr<eventlog::v1::Record> ReadChained(const StoredRecord& stored) const;
+  bool SnapshotIsDue() const;
+  RowChange MakeSnapshot();
+
   void TryStart();
   void RenewLease();
   void FailServing(absl::Status why);
@@ -201,9 +232,14 @@ class LogWriter {
   absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
   uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
   std::string hash_;         // Of that record; 32 zero bytes before the first.
+  absl::Time record_time_;   // When it was decided.
   std::string request_key_;  // Keys request_hash; a row, so that it survives.
-  absl::flat_hash_map<std::string, uint64_t> request_ids_;  // To positions.
-  std::deque<std::string> request_ids_by_age_;
+  bool request_key_stored_ = false;
+  std::optional<RequestIndex> requests_;  // Once the key is loaded.
+  uint64_t snapshot_position_ = 0;        // Of the newest snapshot, or 0.
+  uint64_t snapshot_bytes_ = 0;           // Of its state and requests.
+  uint64_t bytes_since_snapshot_ = 0;
+  uint64_t no_snapshot_before_ = 0;  // After an append with one failed: it may have been too large.
 
   WatchHub hub_;
 

@@ -24,6 +24,9 @@ class Nothing : public StateMachine {
   absl::Status Apply(const eventlog::v1::StoredEvent&) override { return absl::OkStatus(); }
   std::vector<TopicChange> TakeChanges() override { return std::exchange(changes, {}); }
   TopicEntries Entries(const std::string&) const override { return {}; }
+  std::string Save() const override { return ""; }
+  absl::Status LoadSaved(const std::string&) override { return absl::OkStatus(); }
+  std::string SavedFormat() const override { return ""; }
   void Loaded(uint64_t) override {}
   void Published(const eventlog::v1::Record&) override {}
 

@@ -18,6 +18,7 @@
 #include "absl/synchronization/notification.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/config/v1/events.pb.h"
+#include "berth/config/v1/snapshot.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/system_clock.h"
 #include "common/crypto/certificates.h"
@@ -562,6 +563,24 @@ class Promotions {
     TopicEntries entries;
     for (const auto& [app, count] : counts_) entries.emplace_back(app, absl::StrCat(count));
     return entries;
+  }
+
+  using Snapshot = config::v1::StateSnapshot;
+  static constexpr uint32_t kStateVersion = 1;
+  Snapshot Save() const {
+    Snapshot saved;
+    for (const auto& [app, count] : counts_) {
+      config::v1::SavedEnvironment& environment = *saved.add_environments();
+      environment.set_key(app);
+      environment.set_promotion(count);
+    }
+    return saved;
+  }
+  void Load(const Snapshot& saved) {
+    counts_.clear();
+    for (const auto& environment : saved.environments()) {
+      counts_[environment.key()] = environment.promotion();
+    }
   }
 
  private:

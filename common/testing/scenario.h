@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/eventlog/saved_state.h"
 #include "common/testing/printers.h"
 #include "common/testing/topic_mirror.h"
 
@@ -53,6 +54,9 @@ class Outcome {
 
 // A state and all that has happened to it. After every event each topic that was ever touched must
 // read the same by its changes and by a snapshot.
+//
+// The state is also saved and taken up anew after every event, and decisions are made on that: a
+// service that starts from a snapshot goes on as if it had never stopped.
 template <typename State>
 class Scenario {
  public:
@@ -63,7 +67,10 @@ class Scenario {
   // This happened.
   Scenario& Given(const std::vector<Event>& events) {
     for (const Event& event : events) {
+      never_saved_.Apply(event);
       state_.Apply(event);
+      REQUIRE((Saved(state_) == Saved(never_saved_)));
+      state_ = TakenUp(Saved(state_));
       history_.push_back(event);
       mirror_.Applied(state_, event);
       mirror_.Check(state_);
@@ -91,14 +98,41 @@ class Scenario {
     }
     mirror.Check(replayed);
     mirror_.Check(replayed);
+    REQUIRE((Saved(replayed) == Saved(state_)));
+    CheckSnapshots();
   }
 
   const State& state() const { return state_; }
   const std::vector<Event>& history() const { return history_; }
 
  private:
+  // A snapshot taken at any moment, and all that happened since, lead to the same state.
+  void CheckSnapshots() const {
+    State replayed;
+    for (size_t position = 0; position < history_.size(); ++position) {
+      State started = TakenUp(Saved(replayed));
+      for (size_t next = position; next < history_.size(); ++next) started.Apply(history_[next]);
+      INFO("a snapshot taken after " << position << " events");
+      REQUIRE((Saved(started) == Saved(state_)));
+      mirror_.Check(started);
+      replayed.Apply(history_[position]);
+    }
+  }
+
+  static std::string Saved(const State& state) { return ToDeterministicBytes(state.Save()); }
+
+  static State TakenUp(const std::string& bytes) {
+    typename State::Snapshot saved;
+    REQUIRE(saved.ParseFromString(bytes));
+    State state;
+    state.Load(saved);
+    REQUIRE((Saved(state) == bytes));
+    return state;
+  }
+
   const ReadTopicValue read_;
-  State state_;
+  State state_;        // Saved and taken up after every event.
+  State never_saved_;  // The same, without that.
   std::vector<Event> history_;
   TopicMirror<State> mirror_;
 };

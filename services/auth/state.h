@@ -10,6 +10,7 @@
 
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/auth/v1/events.pb.h"
+#include "berth/auth/v1/snapshot.pb.h"
 #include "common/eventlog/event_sourced.h"
 #include "common/rpc/gate.h"
 
@@ -20,6 +21,10 @@ namespace berth::auth {
 class State {
  public:
   using Event = v1::Event;
+  using Snapshot = v1::StateSnapshot;
+
+  // Raised where Apply makes another state of old events than the version before did.
+  static constexpr uint32_t kStateVersion = 1;
 
   static constexpr absl::Duration kSessionDuration = absl::Hours(24 * 30);
   static constexpr absl::Duration kTokenDurationMax = absl::Hours(24 * 365);
@@ -99,6 +104,10 @@ class State {
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;
+
+  // The whole state, and back (state_snapshot.cpp).
+  Snapshot Save() const;
+  void Load(const Snapshot& saved);
 
   bool initialised() const { return !ula_prefix_.empty(); }
   bool HasOrg(const std::string& org) const { return orgs_.contains(org); }

@@ -9,6 +9,7 @@
 
 #include "berth/config/v1/config.pb.h"
 #include "berth/config/v1/events.pb.h"
+#include "berth/config/v1/snapshot.pb.h"
 #include "common/eventlog/event_sourced.h"
 
 namespace berth::config {
@@ -18,6 +19,10 @@ namespace berth::config {
 class State {
  public:
   using Event = v1::Event;
+  using Snapshot = v1::StateSnapshot;
+
+  // Raised where Apply makes another state of old events than the version before did.
+  static constexpr uint32_t kStateVersion = 1;
 
   static constexpr char kStream[] = "config";
   static constexpr char kEnvironmentsTopic[] = "environments";
@@ -43,6 +48,10 @@ class State {
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;
+
+  // The whole state, and back (state_snapshot.cpp).
+  Snapshot Save() const;
+  void Load(const Snapshot& saved);
 
   // kNotFound says which of org, app and environment is not there.
   absl::StatusOr<v1::Environment> FindEnvironment(const types::v1::EnvironmentName& name) const;

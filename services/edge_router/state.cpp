@@ -25,11 +25,6 @@ std::string RouteKey(const std::string& environment, const std::string& route) {
   return absl::StrCat(kRoutePrefix, environment, "/", route);
 }
 
-// What a route listens for: PORT/HOSTNAME, or PORT/ for everything that comes to the port.
-std::string ListenKey(const config::v1::Route& route) {
-  return absl::StrCat(PortOf(route), "/", route.tls().hostname());
-}
-
 std::string Describe(const config::v1::Route& route) {
   return route.has_tls()
              ? absl::StrCat("hostname ", route.tls().hostname(), " on port ", route.tls().port())
@@ -276,6 +271,10 @@ Decided<v1::Event, v1::DeleteRouteResponse> State::Decide(const v1::DeleteRouteR
   *deleted->mutable_environment() = request.environment();
   deleted->set_name(request.name());
   return decision;
+}
+
+std::string State::ListenKey(const config::v1::Route& route) {
+  return absl::StrCat(PortOf(route), "/", route.tls().hostname());
 }
 
 std::optional<std::string> State::WhyRefused(const std::string& environment,

@@ -12,6 +12,7 @@
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
 #include "berth/edge_router/v1/events.pb.h"
+#include "berth/edge_router/v1/snapshot.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/eventlog/event_sourced.h"
 #include "common/watch/import.h"
@@ -30,6 +31,10 @@ namespace berth::edge_router {
 class State {
  public:
   using Event = v1::Event;
+  using Snapshot = v1::StateSnapshot;
+
+  // Raised where Apply makes another state of old events than the version before did.
+  static constexpr uint32_t kStateVersion = 1;
 
   // Of one environment; as many as a manifest may declare.
   static constexpr size_t kStandingRoutesMax = 100;
@@ -54,6 +59,10 @@ class State {
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;
 
+  // The whole state, and back (state_snapshot.cpp).
+  Snapshot Save() const;
+  void Load(const Snapshot& saved);
+
   v1::ListRoutesResponse RoutesOf(const std::string& org) const;
 
  private:
@@ -70,6 +79,8 @@ class State {
     std::vector<config::v1::RouteTarget> targets;  // Of the desired release, in order.
   };
 
+  // What a route listens for: PORT/HOSTNAME, or PORT/ for everything that comes to the port.
+  static std::string ListenKey(const config::v1::Route& route);
   void ImportEnvironment(const config::v1::Environment& environment, const DecisionContext& context,
                          std::vector<Event>* events) const;
   // Why the environment may not have the route; nullopt: it may, as far as its own are concerned.

@@ -12,6 +12,7 @@
 #include "berth/config/v1/config.pb.h"
 #include "berth/scheduler/v1/events.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
+#include "berth/scheduler/v1/snapshot.pb.h"
 #include "common/eventlog/event_sourced.h"
 #include "common/watch/import.h"
 
@@ -113,6 +114,10 @@ using EdgeReports = std::map<std::string, v1::ReportEdgeRequest>;
 class State {
  public:
   using Event = v1::Event;
+  using Snapshot = v1::StateSnapshot;
+
+  // Raised where Apply makes another state of old events than the version before did.
+  static constexpr uint32_t kStateVersion = 1;
 
   static constexpr char kStream[] = "scheduler";
   static constexpr char kConfigSource[] = "config";
@@ -167,6 +172,10 @@ class State {
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;
+
+  // The whole state, and back (state_snapshot.cpp).
+  Snapshot Save() const;
+  void Load(const Snapshot& saved);
 
   const std::map<std::string, Host>& hosts() const { return hosts_; }
   // Whether there is an edge whose acknowledgement is waited for.

@@ -10,6 +10,7 @@
 
 #include "berth/secrets/v1/events.pb.h"
 #include "berth/secrets/v1/secrets.pb.h"
+#include "berth/secrets/v1/snapshot.pb.h"
 #include "common/eventlog/event_sourced.h"
 
 namespace berth::secrets {
@@ -40,6 +41,10 @@ std::string SecretPath(const types::v1::EnvironmentName& environment, const std:
 class State {
  public:
   using Event = v1::Event;
+  using Snapshot = v1::StateSnapshot;
+
+  // Raised where Apply makes another state of old events than the version before did.
+  static constexpr uint32_t kStateVersion = 1;
 
   static constexpr char kActiveSecretsTopic[] = "active-secrets";
   static constexpr size_t kValueSizeMax = size_t{64} << 10;
@@ -66,6 +71,10 @@ class State {
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;
+
+  // The whole state, and back (state_snapshot.cpp).
+  Snapshot Save() const;
+  void Load(const Snapshot& saved);
 
   // An environment that has none, or that nobody has heard of, has no secrets.
   std::vector<v1::Secret> SecretsOf(const types::v1::EnvironmentName& name) const;

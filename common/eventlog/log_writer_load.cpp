@@ -1,0 +1,172 @@
+// How a LogWriter comes to its working state: from a snapshot and the records after it, or from all
+// records.
+
+#include <deque>
+
+#include "absl/strings/str_cat.h"
+#include "common/crypto/hash.h"
+#include "common/eventlog/log_writer.h"
+#include "common/eventlog/snapshot_row.h"
+#include "common/log/log.h"
+#include "common/status/error_details.h"
+#include "common/status/status_macros.h"
+#include "common/time/timestamp.h"
+
+namespace berth {
+namespace {
+
+// The newest snapshot.
+constexpr char kSnapshotRow[] = "log/snapshot";
+constexpr size_t kRecordHashSize = 32;
+
+}  // namespace
+
+absl::Status LogWriter::Load() {
+  BERTH_RETURN_IF_ERROR(LoadRequestKey());
+  Forget();
+  if (absl::Status status = LoadSnapshot(); !status.ok()) {
+    // The log cannot be reached: that says nothing of the snapshot.
+    if (absl::IsUnavailable(status) || absl::IsAborted(status)) return status;
+    LogWarning("a snapshot cannot be used, so the whole log is replayed; another one will be made",
+               {{"stream", stream_}, {"why", status.message()}});
+    Forget();
+  }
+  BERTH_RETURN_IF_ERROR(Replay());
+  durable_position_ = position_;
+  machine_->Loaded(position_);
+  return absl::OkStatus();
+}
+
+absl::Status LogWriter::LoadRequestKey() {
+  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> key, log_->GetRow(kRequestKeyRow));
+  request_key_stored_ = key.has_value();
+  request_key_ = key.has_value() ? *key : absl::StrCat(ids_->NewNonce(), ids_->NewNonce());
+  return absl::OkStatus();
+}
+
+void LogWriter::Forget() {
+  machine_->Reset();
+  position_ = 0;
+  hash_.assign(kRecordHashSize, '\0');
+  record_time_ = absl::Time();
+  requests_.emplace(limits_.request_ids_max, request_key_);
+  snapshot_position_ = 0;
+  snapshot_bytes_ = 0;
+  bytes_since_snapshot_ = 0;
+}
+
+absl::Status LogWriter::LoadSnapshot() {
+  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> row, log_->GetRow(kSnapshotRow));
+  if (!row.has_value()) return absl::OkStatus();
+  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Snapshot snapshot, FromRow(*row));
+  if (snapshot.state_format() != machine_->SavedFormat()) {
+    LogInfo("the snapshot is another version's, so the whole log is replayed",
+            {{"stream", stream_}});
+    return absl::OkStatus();
+  }
+  return TakeUp(snapshot);
+}
+
+absl::Status LogWriter::TakeUp(const eventlog::v1::Snapshot& snapshot) {
+  const std::string where =
+      absl::StrCat("snapshot of stream ", snapshot.stream(), " at position ", snapshot.position());
+  if (snapshot.stream() != stream_ || snapshot.position() == 0) {
+    return absl::DataLossError(absl::StrCat(where, ": not of this stream"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> at,
+                         log_->Read(snapshot.position() - 1, 1));
+  if (at.empty() || at.front().hash != snapshot.record_hash()) {
+    return absl::DataLossError(
+        absl::StrCat(where, ": the log has ", at.empty() ? "no" : "another", " record there"));
+  }
+  if (absl::Status status = machine_->LoadSaved(snapshot.state()); !status.ok()) {
+    return Annotate(status, where);
+  }
+  if (!requests_->Load(snapshot.requests())) {
+    return absl::DataLossError(absl::StrCat(where, ": its requests cannot be read"));
+  }
+  position_ = snapshot.position();
+  hash_ = snapshot.record_hash();
+  record_time_ = FromTimestamp(snapshot.record_time());
+  snapshot_position_ = position_;
+  snapshot_bytes_ = snapshot.state().size() + snapshot.requests().ByteSizeLong();
+  return absl::OkStatus();
+}
+
+absl::Status LogWriter::Replay() {
+  // The hub's rings hold what the last records changed, so that watchers can resume. The log's
+  // length is not known before its end is reached: every chunk's records are kept as if they were
+  // the last ones. What a snapshot covers is not replayed for the rings: a watcher that was that
+  // far behind gets everything anew, which is seldom, as bookmarks keep idle ones close to the end.
+  struct Recent {
+    watch::v1::Revision revision;
+    std::vector<TopicChange> changes;
+  };
+  std::deque<Recent> recent;
+  uint64_t refilled_after = position_;
+  while (true) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk,
+                           log_->Read(position_, limits_.replay_chunk));
+    if (chunk.empty()) break;
+    for (const StoredRecord& stored : chunk) {
+      BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record, ReadChained(stored));
+      for (const eventlog::v1::StoredEvent& event : record.events()) {
+        if (absl::Status status = machine_->Apply(event); !status.ok()) {
+          return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
+        }
+      }
+      Advance(stored, record);
+      recent.push_back({Head(), machine_->TakeChanges()});
+      if (recent.size() > limits_.watch_refill_records) {
+        refilled_after = recent.front().revision.position();
+        recent.pop_front();
+      }
+    }
+  }
+  hub_.Reset(refilled_after);
+  for (Recent& past : recent) hub_.Publish(past.revision, std::move(past.changes));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<eventlog::v1::Record> LogWriter::ReadChained(const StoredRecord& stored) const {
+  const std::string where = absl::StrCat("stream ", stream_, ", position ", stored.position);
+  if (stored.position != position_ + 1) {
+    return absl::DataLossError(
+        absl::StrCat(where, ": position ", position_ + 1, " is missing; restore a backup"));
+  }
+  if (Blake2b256({hash_, stored.bytes}) != stored.hash) {
+    return absl::DataLossError(
+        absl::StrCat(where,
+                     ": the record is not the one that was written (its hash does not chain); "
+                     "restore a backup"));
+  }
+  eventlog::v1::Record record;
+  if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
+      record.stream() != stream_) {
+    return absl::DataLossError(absl::StrCat(where, ": the record cannot be read"));
+  }
+  return record;
+}
+
+bool LogWriter::SnapshotIsDue() const {
+  return position_ >= no_snapshot_before_ &&
+         position_ - snapshot_position_ >= limits_.snapshot_records &&
+         bytes_since_snapshot_ >= snapshot_bytes_;
+}
+
+RowChange LogWriter::MakeSnapshot() {
+  eventlog::v1::Snapshot snapshot;
+  snapshot.set_stream(stream_);
+  snapshot.set_position(position_);
+  snapshot.set_record_hash(hash_);
+  *snapshot.mutable_record_time() = ToTimestamp(record_time_);
+  snapshot.set_state_format(machine_->SavedFormat());
+  snapshot.set_state(machine_->Save());
+  *snapshot.mutable_requests() = requests_->Save();
+  snapshot_position_ = position_;
+  snapshot_bytes_ = snapshot.state().size() + snapshot.requests().ByteSizeLong();
+  bytes_since_snapshot_ = 0;
+  return {kSnapshotRow, ToRow(snapshot)};
+}
+
+}  // namespace berth
