@@ -75,7 +75,7 @@ class EventSourced : private StateMachine {
           for (const Event& event : decided->events) {
             eventlog::v1::StoredEvent& stored = outcome.events.emplace_back();
             stored.set_type(static_cast<uint32_t>(event.event_case()));
-            stored.set_version(1);
+            stored.set_version(kEventVersion);
             event.SerializeToString(stored.mutable_payload());
           }
           outcome.answer = decided->response.SerializeAsString();
@@ -118,6 +118,9 @@ class EventSourced : private StateMachine {
   LogWriter& writer() { return writer_; }
 
  private:
+  // Of every event so far (StoredEvent.version).
+  static constexpr uint32_t kEventVersion = 1;
+
   void Reset() override {
     state_ = State();
     touched_.clear();
@@ -125,7 +128,9 @@ class EventSourced : private StateMachine {
 
   absl::Status Apply(const eventlog::v1::StoredEvent& stored) override {
     Event event;
-    if (!event.ParseFromString(stored.payload()) || event.event_case() == Event::EVENT_NOT_SET) {
+    // A later meaning of a known event must not be taken for the one that is known here.
+    if (stored.version() > kEventVersion || !event.ParseFromString(stored.payload()) ||
+        event.event_case() == Event::EVENT_NOT_SET) {
       return absl::DataLossError(absl::StrCat(
           "event type ", stored.type(), " version ", stored.version(),
           " is not known to this version of Berth; run the version that wrote it or a newer one"));

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/crypto/hash.h"
 #include "common/eventlog/model_counter.h"
 #include "common/status/error_details.h"
 #include "common/testing/printers.h"
@@ -133,6 +134,31 @@ TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]"
   Process process(&world);
   CHECK(process.started.code() == absl::StatusCode::kDataLoss);
   CHECK_THAT(std::string(process.started.message()), Catch::Contains("stream counter, position 3"));
+}
+
+TEST_CASE("an event of a later version is not taken for one that is known",
+          "[eventlog][event_sourced]") {
+  World world;
+  {
+    REQUIRE(Process(&world).Promote("a").ok());
+  }
+  {
+    MemoryEventLog log(world.database, "counter");
+    REQUIRE(log.TakeLease("somebody", absl::Seconds(1)).ok());
+    const StoredRecord last = log.Read(1, 1)->front();
+    eventlog::v1::Record record;
+    REQUIRE(record.ParseFromString(last.bytes));
+    record.set_position(3);
+    record.mutable_events(0)->set_version(2);
+    StoredRecord next{3, record.SerializeAsString(), ""};
+    next.hash = Blake2b256({last.hash, next.bytes});
+    REQUIRE(log.Append(2, {next}, {}).ok());
+  }
+  Process process(&world);
+  CHECK(process.started.code() == absl::StatusCode::kDataLoss);
+  CHECK_THAT(std::string(process.started.message()),
+             Catch::Contains("stream counter, position 3") && Catch::Contains("version 2") &&
+                 Catch::Contains("run the version that wrote it or a newer one"));
 }
 
 TEST_CASE("a watch sees a snapshot and every later change, and resumes after a restart",
