@@ -93,7 +93,10 @@ bool Is(const pqxx::sql_error& error, absl::string_view state) {
 absl::Status StatusOf(const pqxx::sql_error& error) {
   // The lines after the first may show values.
   const std::string message = absl::StrCat("database: ", FirstLine(error.what()));
-  if (Is<pqxx::unique_violation>(error, "23505")) return absl::AbortedError(message);
+  // Another process was there first: with a record, or (42P07, duplicate_table) with the tables.
+  if (Is<pqxx::unique_violation>(error, "23505") || error.sqlstate() == "42P07") {
+    return absl::AbortedError(message);
+  }
   if (Is<pqxx::disk_full>(error, "53100")) return absl::ResourceExhaustedError(message);
   if (absl::StartsWith(error.sqlstate(), "XX")) return absl::DataLossError(message);
   if (Is<pqxx::insufficient_privilege>(error, "42501") || Is<pqxx::syntax_error>(error, "42")) {

@@ -155,7 +155,10 @@ TEST_CASE("processes that find no tables at the same time end up with one set of
   }
   const auto results = RunAtOnce(
       4, [&](int i) { return logs[static_cast<size_t>(i)]->TakeLease("it", contract::kLease); });
-  for (const absl::Status& result : results) CHECK((result.ok() || absl::IsUnavailable(result)));
+  for (const absl::Status& result : results) {
+    INFO(result);
+    CHECK((result.ok() || absl::IsUnavailable(result)));
+  }
   for (const auto& log : logs) {
     CHECK(log->TakeLease("it", contract::kLease) == absl::OkStatus());
     CHECK(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
