@@ -18,13 +18,11 @@
 #include "absl/synchronization/notification.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/config/v1/events.pb.h"
-#include "berth/config/v1/snapshot.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "common/clock/system_clock.h"
 #include "common/crypto/certificates.h"
 #include "common/crypto/signature.h"
-#include "common/eventlog/event_sourced.h"
-#include "common/eventlog/memory_event_log.h"
+#include "common/eventlog/model_counter.h"
 #include "common/executor/thread_executor.h"
 #include "common/ids/random_id_source.h"
 #include "common/net/unique_fd.h"
@@ -536,57 +534,6 @@ TEST_CASE("an address that is taken is said", "[rpc]") {
   CHECK_THAT(std::string(status.message()), Catch::Contains(options.address));
 }
 
-// How often each app was promoted: the smallest state with a topic. It borrows config's events.
-class Promotions {
- public:
-  using Event = config::v1::Event;
-
-  static Decided<Event, config::v1::RollbackResponse> Promote(const std::string& app,
-                                                              uint64_t promotion) {
-    Decision<Event, config::v1::RollbackResponse> decision;
-    auto* promoted = decision.events.emplace_back().mutable_release_promoted();
-    promoted->mutable_environment()->set_app(app);
-    promoted->set_promotion(promotion);
-    return decision;
-  }
-
-  void Apply(const Event& event) {
-    counts_[event.release_promoted().environment().app()] = event.release_promoted().promotion();
-  }
-  void Touched(const Event& event, std::set<TopicKey>* keys) const {
-    keys->insert({"promotions", event.release_promoted().environment().app()});
-  }
-  std::optional<std::string> View(const TopicKey& key) const {
-    return absl::StrCat(counts_.at(key.second));
-  }
-  TopicEntries Entries(const std::string&) const {
-    TopicEntries entries;
-    for (const auto& [app, count] : counts_) entries.emplace_back(app, absl::StrCat(count));
-    return entries;
-  }
-
-  using Snapshot = config::v1::StateSnapshot;
-  static constexpr uint32_t kStateVersion = 1;
-  Snapshot Save() const {
-    Snapshot saved;
-    for (const auto& [app, count] : counts_) {
-      config::v1::SavedEnvironment& environment = *saved.add_environments();
-      environment.set_key(app);
-      environment.set_promotion(count);
-    }
-    return saved;
-  }
-  void Load(const Snapshot& saved) {
-    counts_.clear();
-    for (const auto& environment : saved.environments()) {
-      counts_[environment.key()] = environment.promotion();
-    }
-  }
-
- private:
-  std::map<std::string, uint64_t> counts_;
-};
-
 // One life of a service whose watch is served over gRPC.
 struct WatchedService {
   explicit WatchedService(std::shared_ptr<MemoryDatabase> database)
@@ -595,7 +542,7 @@ struct WatchedService {
                    &ids) {
     platform.config.watch_environments = [this](const auto& request,
                                                 std::shared_ptr<Stream> stream) {
-      ServeWatch(&promotions.writer(), "promotions", request, std::move(stream));
+      ServeWatch(&promotions.writer(), "counts", request, std::move(stream));
     };
     Inbox<absl::Status> started;
     promotions.Start("test", [&](absl::Status status) { started.Put(std::move(status)); });
@@ -606,14 +553,14 @@ struct WatchedService {
     platform.executor.Stop();
   }
 
-  void Promote(const std::string& app, uint64_t promotion) {
+  void Promote(const std::string& app) {
     Inbox<absl::Status> done;
     CommandOrigin origin;
     origin.method = "Promote";
     promotions.Execute<config::v1::RollbackResponse>(
         origin, Recorded::kAlways,
-        [=](const Promotions&, const DecisionContext&) {
-          return Promotions::Promote(app, promotion);
+        [app](const Counter& state, const DecisionContext& context) {
+          return state.Promote(app, context);
         },
         [&](absl::StatusOr<config::v1::RollbackResponse> response) {
           done.Put(response.status());
@@ -628,7 +575,7 @@ struct WatchedService {
   RandomIdSource ids;
   Platform platform;
   MemoryEventLog log;
-  EventSourced<Promotions> promotions;
+  EventSourced<Counter> promotions;
 };
 
 // Follows the watch on an executor of its own, over whichever channel it is given.
@@ -687,28 +634,28 @@ TEST_CASE("a subscription follows a watch over a restart of its server", "[rpc][
   SystemClock clock;
   auto database = std::make_shared<MemoryDatabase>(&clock);
   auto service = std::make_unique<WatchedService>(database);
-  service->Promote("a", 1);
+  service->Promote("a");
   Follower follower(service->Connect());
   CHECK(follower.SnapshotUntil({{"a", "1"}}));
-  service->Promote("a", 2);
-  service->Promote("b", 1);
+  service->Promote("a");
+  service->Promote("b");
   CHECK_FALSE(follower.SnapshotUntil({{"a", "2"}, {"b", "1"}}));
 
   service.reset();
   CHECK_FALSE(follower.disconnected.Take().ok());
   service = std::make_unique<WatchedService>(database);
   // While the follower is still away.
-  service->Promote("b", 2);
+  service->Promote("b");
   follower.Use(service->Connect());
   CHECK_FALSE(follower.SnapshotUntil({{"a", "2"}, {"b", "2"}}));
-  service->Promote("c", 1);
+  service->Promote("c");
   CHECK_FALSE(follower.SnapshotUntil({{"a", "2"}, {"b", "2"}, {"c", "1"}}));
 }
 
 TEST_CASE("a subscription that is refused tries again until it is let in", "[rpc][watch]") {
   SystemClock clock;
   WatchedService service(std::make_shared<MemoryDatabase>(&clock));
-  service.Promote("a", 1);
+  service.Promote("a");
   const SigningKey late = SigningKey::Generate();
   Follower follower(Channel::Open(service.platform.As(late, "config")));
   CHECK(follower.disconnected.Take().code() == absl::StatusCode::kUnauthenticated);
