@@ -305,7 +305,7 @@ absl::Status LogWriter::CheckRoomForRequest() const {
                      " commands within a day, and must recognise each if it is repeated; there is "
                      "room for another in ",
                      absl::FormatDuration(*delay))),
-                 reason::kQueueFull, {{"limit", absl::StrCat(limits_.request_ids_max)}}),
+                 reason::kRequestsFull, {{"limit", absl::StrCat(limits_.request_ids_max)}}),
       *delay);
 }
 

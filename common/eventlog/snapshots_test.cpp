@@ -222,6 +222,7 @@ TEST_CASE("once a day's commands fill the index, new ones are refused and repeat
   CHECK(*process.Promote("a", "r2") == 2);
   const absl::Status refused = process.Promote("a", "r3").status();
   CHECK(refused.code() == absl::StatusCode::kResourceExhausted);
+  CHECK(ReasonOf(refused) == reason::kRequestsFull);
   CHECK(RetryDelayOf(refused) == absl::Hours(23) + absl::Seconds(1));
   // What cannot be repeated needs no room, and what was answered before has it.
   CHECK(*process.Promote("a") == 3);

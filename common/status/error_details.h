@@ -22,6 +22,7 @@ inline constexpr char kSessionNeeded[] = "SESSION_NEEDED";
 inline constexpr char kNotLeader[] = "NOT_LEADER";
 inline constexpr char kNotReady[] = "NOT_READY";
 inline constexpr char kQueueFull[] = "QUEUE_FULL";
+inline constexpr char kRequestsFull[] = "REQUESTS_FULL";
 inline constexpr char kKeyChanged[] = "KEY_CHANGED";
 inline constexpr char kRouteTaken[] = "ROUTE_TAKEN";
 inline constexpr char kNoRoom[] = "NO_ROOM";
