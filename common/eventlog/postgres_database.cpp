@@ -272,7 +272,12 @@ absl::StatusOr<std::unique_ptr<PostgresDatabase::Session>> PostgresDatabase::Con
     return EnsureSchema(transaction);
   });
   // Two processes that find no tables make them at once, and one fails.
-  if (absl::IsAborted(prepared)) return absl::UnavailableError(prepared.message());
+  if (absl::IsAborted(prepared)) {
+    return absl::UnavailableError(
+        absl::StrCat(prepared.message(),
+                     "; another process may be making Berth's tables, so this one tries again; "
+                     "where there is none, rename or drop the table"));
+  }
   BERTH_RETURN_IF_ERROR(prepared);
   if (!std::exchange(warned_, true)) {
     for (const std::string& warning : warnings) LogWarning(warning);

@@ -165,6 +165,19 @@ TEST_CASE("processes that find no tables at the same time end up with one set of
   }
 }
 
+TEST_CASE("a table that appears while the tables are made is waited for", "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  fixture.Run("CREATE TABLE berth_record (other integer)");
+  const auto log = fixture.OpenStream("config");
+  const absl::Status taken = log->TakeLease("first", contract::kLease);
+  INFO(taken);
+  CHECK(absl::IsUnavailable(taken));
+  CHECK_THAT(std::string(taken.message()),
+             Catch::Contains("berth_record") && Catch::Contains("rename or drop"));
+  fixture.Run("DROP TABLE berth_record");
+  CHECK(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+}
+
 TEST_CASE("a database that comes back is used again, with what it had", "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
