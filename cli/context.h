@@ -13,7 +13,7 @@ namespace berth::cli {
 
 // A Berth that this person uses.
 struct Context {
-  std::string server;   // HOST:PORT.
+  std::string server;   // HOST:PORT, or several with commas between them.
   std::string ca_file;  // The platform CA, PEM; or
   std::string ca_pem;   // the same inline.
   std::string org;      // The org that commands are about unless they say otherwise.

@@ -82,7 +82,7 @@ absl::StatusOr<std::string> TokenOf(const JoinOptions& options) {
 
 // Puts down what the daemon needs to join. Only what is new here is written.
 absl::Status WriteSettings(const Joining& joining, const JoinOptions& options) {
-  BERTH_RETURN_IF_ERROR(ParseHostPort(options.server).status());
+  BERTH_RETURN_IF_ERROR(ParseHostPorts(options.server).status());
   std::string settings = joining.settings;
   if (!options.http.empty()) {
     if (options.http != kHttpOff) BERTH_RETURN_IF_ERROR(ParseHostPort(options.http).status());
@@ -145,7 +145,8 @@ absl::StatusOr<ExitCode> RunJoin(absl::StatusOr<Joining> (*joining_of)(const Loc
 }
 
 void Declare(const std::shared_ptr<JoinOptions>& options, Arguments* arguments) {
-  arguments->Option("--server", &options->server, "HOST:PORT", "where the server is reached");
+  arguments->Option("--server", &options->server, "HOST:PORT",
+                    "where the server is reached; its copies with commas between them");
   arguments->Option("--token", &options->token, "TOKEN", "the join token");
   arguments->Option("--token-file", &options->token_file, "FILE", "a file with the join token");
   arguments->Option("--http", &options->http, "HOST:PORT",

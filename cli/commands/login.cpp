@@ -135,8 +135,10 @@ Command LoginCommand() {
           .example = "berth login --server berth.example.com:7443 --token-file -",
           .declare =
               [options](Arguments* arguments) {
-                arguments->Option("--server", &options->server, "HOST:PORT",
-                                  "the server; default: that of the context");
+                arguments->Option(
+                    "--server", &options->server, "HOST:PORT",
+                    "the server, or its copies with commas between them; default: that of "
+                    "the context");
                 arguments->Option("--ca-file", &options->ca_file, "FILE",
                                   "the server's ca.pem; default: that of the context, or the one "
                                   "that a login token names");

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "common/eventlog/lease.h"
 
 namespace berth {
 
@@ -34,18 +35,21 @@ struct RowChange {
 // One writer at a time: whoever holds the lease. An object is used from one thread at a time. Every
 // implementation passes event_log_contract.h.
 //
-// Errors: kUnavailable — the log cannot be reached now, or another process holds the lease (the
-// message names it); kAborted — the lease was lost, or the position is taken, so that the caller's
-// picture of the log is wrong; kResourceExhausted — the disk is full; kDataLoss — what is stored
-// cannot be right (the message names the stream and the position).
+// Errors: kUnavailable — the log cannot be reached now, or another process holds the lease
+// (LeaseHeldBy in lease.h); kAborted — the lease was lost, or the position is taken, so that the
+// caller's picture of the log is wrong; kResourceExhausted — the disk is full; kDataLoss — what is
+// stored cannot be right (the message names the stream and the position).
 class EventLog {
  public:
   virtual ~EventLog() = default;
 
-  // Takes the lease, or renews it, for `duration` from now; `holder` names this process to others.
-  // A lease ends by itself, or with the object. Where the medium allows only one process anyway (a
-  // file lock), it lasts as long as the object.
-  virtual absl::Status TakeLease(absl::string_view holder, absl::Duration duration) = 0;
+  // Takes the lease, or renews it, for `duration` from some moment during this call; `holder` says
+  // to others who this process is. A lease ends by itself, or with the object. Where the medium
+  // allows only one process anyway (a file lock), it lasts as long as the object.
+  virtual absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) = 0;
+
+  // Whether a lease ends by itself, so that another process may have it before this one notices.
+  virtual bool LeaseEndsByItself() const { return true; }
 
   // Stores `records`, whose first position is `after` + 1, and `rows`, all or nothing, durably when
   // it returns OK. After an error other than kResourceExhausted it is unknown whether they are

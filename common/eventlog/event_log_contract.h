@@ -69,7 +69,7 @@ inline std::string EveryByte() {
 inline std::unique_ptr<EventLog> OpenAndLead(EventLogFixture& fixture) {
   auto log = fixture.Open();
   REQUIRE(log.status() == absl::OkStatus());
-  REQUIRE((*log)->TakeLease("first", kLease) == absl::OkStatus());
+  REQUIRE((*log)->TakeLease({"first"}, kLease) == absl::OkStatus());
   return *std::move(log);
 }
 
@@ -215,7 +215,7 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
   SECTION("a second process is refused while the first has the lease, and told who has it") {
     auto second = fixture.Open();
     const absl::Status refusal =
-        second.ok() ? (*second)->TakeLease("second", kLease) : second.status();
+        second.ok() ? (*second)->TakeLease({"second"}, kLease) : second.status();
     CHECK(absl::IsUnavailable(refusal));
     CHECK_THAT(std::string(refusal.message()), Catch::Contains("first"));
     if (second.ok()) {
@@ -224,14 +224,14 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
     CHECK(log->Read(0, 10)->empty());
     // The first one's lease is as good as before.
     CHECK(append(0, {"one"}) == absl::OkStatus());
-    CHECK(log->TakeLease("first", kLease) == absl::OkStatus());
+    CHECK(log->TakeLease({"first"}, kLease) == absl::OkStatus());
   }
 
   SECTION("a lease ends with the object that took it") {
     log.reset();
     auto second = fixture.Open();
     REQUIRE(second.status() == absl::OkStatus());
-    CHECK((*second)->TakeLease("second", kLease) == absl::OkStatus());
+    CHECK((*second)->TakeLease({"second"}, kLease) == absl::OkStatus());
   }
 
   SECTION("nothing is appended without a lease, but everything can be read") {
@@ -244,7 +244,7 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
     CHECK(absl::IsAborted(append(1, {}, {{"a", std::nullopt}})));
     CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"one"});
     CHECK(*log->GetRow("a") == "1");
-    REQUIRE(log->TakeLease("first", kLease) == absl::OkStatus());
+    REQUIRE(log->TakeLease({"first"}, kLease) == absl::OkStatus());
     CHECK(append(1, {"two"}) == absl::OkStatus());
   }
 }
@@ -265,38 +265,46 @@ inline void CheckEndingLeaseContract(EndingLeaseFixture& fixture) {
   SECTION("a lease that ended does not append, and can be taken up again") {
     fixture.EndLeases();
     CHECK(absl::IsAborted(first->Append(1, RecordsAfter(1, {"late"}), {})));
-    REQUIRE(first->TakeLease("first", kLease) == absl::OkStatus());
+    REQUIRE(first->TakeLease({"first"}, kLease) == absl::OkStatus());
     CHECK(first->Append(1, RecordsAfter(1, {"two"}), {}) == absl::OkStatus());
   }
 
+  SECTION("who is refused is told where the holder is reached") {
+    REQUIRE(first->TakeLease({"first", "host-1:7443"}, kLease) == absl::OkStatus());
+    const absl::Status refused = second->TakeLease({"second", "host-2:7443"}, kLease);
+    REQUIRE(IsLeaseHeldByAnother(refused));
+    CHECK(ReasonMetadataOf(refused).at("address") == "host-1:7443");
+    CHECK(ReasonMetadataOf(refused).at("holder") == "first");
+  }
+
   SECTION("a lease that is renewed does not end") {
-    REQUIRE(first->TakeLease("first", kLease) == absl::OkStatus());
-    CHECK(absl::IsUnavailable(second->TakeLease("second", kLease)));
+    REQUIRE(first->TakeLease({"first"}, kLease) == absl::OkStatus());
+    CHECK(absl::IsUnavailable(second->TakeLease({"second"}, kLease)));
   }
 
   SECTION("another process takes over, and the one before is told and changes nothing") {
     fixture.EndLeases();
-    REQUIRE(second->TakeLease("second", kLease) == absl::OkStatus());
+    REQUIRE(second->TakeLease({"second"}, kLease) == absl::OkStatus());
     CHECK(absl::IsAborted(first->Append(1, RecordsAfter(1, {"late"}), {})));
     CHECK(absl::IsAborted(first->Append(1, {}, std::vector<RowChange>{{"late", "row"}})));
     REQUIRE(second->Append(1, RecordsAfter(1, {"two"}), {}) == absl::OkStatus());
     CHECK(BytesOf(*second->Read(0, 10)) == std::vector<std::string>{"one", "two"});
     CHECK(second->ListRows("")->empty());
 
-    const absl::Status lost = first->TakeLease("first", kLease);
+    const absl::Status lost = first->TakeLease({"first"}, kLease);
     CHECK(absl::IsAborted(lost));
     CHECK_THAT(std::string(lost.message()), Catch::Contains("second"));
     // Now it knows, and stands in line like anyone else.
-    CHECK(absl::IsUnavailable(first->TakeLease("first", kLease)));
+    CHECK(absl::IsUnavailable(first->TakeLease({"first"}, kLease)));
   }
 
   SECTION("who lost the lease is told so even when it is free again") {
     fixture.EndLeases();
-    REQUIRE(second->TakeLease("second", kLease) == absl::OkStatus());
+    REQUIRE(second->TakeLease({"second"}, kLease) == absl::OkStatus());
     REQUIRE(second->Append(1, RecordsAfter(1, {"two"}), {}) == absl::OkStatus());
     fixture.EndLeases();
-    CHECK(absl::IsAborted(first->TakeLease("first", kLease)));
-    CHECK(first->TakeLease("first", kLease) == absl::OkStatus());
+    CHECK(absl::IsAborted(first->TakeLease({"first"}, kLease)));
+    CHECK(first->TakeLease({"first"}, kLease) == absl::OkStatus());
     CHECK(absl::IsAborted(first->Append(1, RecordsAfter(1, {"late"}), {})));
     CHECK(first->Append(2, RecordsAfter(2, {"three"}), {}) == absl::OkStatus());
   }

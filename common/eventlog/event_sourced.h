@@ -43,12 +43,16 @@ class EventSourced : private StateMachine {
  public:
   using Event = typename State::Event;
 
-  // What the service does about news; called on the executor. Either may be empty.
+  // What the service does about news; called on the executor. Each may be empty.
   struct Observer {
-    // The state was loaded, as of `position`.
-    std::function<void(const State&, uint64_t position)> loaded;
-    // The record at `position` is durable; these are its events, never none.
-    std::function<void(const State&, const std::vector<Event>&, uint64_t position)> published;
+    // This process leads, and the state is as of `position`: when it begins to lead, and when the
+    // state was loaded again. What only a leader does begins here.
+    std::function<void(const State&, uint64_t position)> loaded = {};
+    // The record at `position` is durable; these are its events, never none. Not while it stands
+    // by.
+    std::function<void(const State&, const std::vector<Event>&, uint64_t position)> published = {};
+    // It leads no more.
+    std::function<void()> stepped_down = {};
   };
 
   EventSourced(std::string stream, LogWriter::Limits limits, EventLog* log, Executor* executor,
@@ -56,8 +60,13 @@ class EventSourced : private StateMachine {
       : observer_(std::move(observer)),
         writer_(std::move(stream), limits, log, this, executor, clock, ids) {}
 
-  void Start(std::string holder, std::function<void(absl::Status)> started) {
+  void Start(LeaseHolder holder, std::function<void(absl::Status)> started) {
     writer_.Start(std::move(holder), std::move(started));
+  }
+
+  // `stepped_down` is called after the observer's. Before Start.
+  void WhenSteppedDown(std::function<void(const absl::Status&)> stepped_down) {
+    stepped_down_ = std::move(stepped_down);
   }
 
   // Decides with `decide(state, context)`, which returns Decided<Event, Response>, and answers once
@@ -169,6 +178,11 @@ class EventSourced : private StateMachine {
     if (observer_.loaded != nullptr) observer_.loaded(state_, position);
   }
 
+  void SteppedDown(const absl::Status& why) override {
+    if (observer_.stepped_down != nullptr) observer_.stepped_down();
+    if (stepped_down_ != nullptr) stepped_down_(why);
+  }
+
   void Published(const eventlog::v1::Record& record) override {
     if (observer_.published == nullptr) return;
     std::vector<Event> events(static_cast<size_t>(record.events_size()));
@@ -181,6 +195,7 @@ class EventSourced : private StateMachine {
   State state_;
   std::set<TopicKey> touched_;
   const Observer observer_;
+  std::function<void(const absl::Status&)> stepped_down_;
   LogWriter writer_;
 };
 

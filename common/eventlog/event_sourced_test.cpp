@@ -124,7 +124,7 @@ TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]"
   }
   {
     MemoryEventLog log(world.database, "counter");
-    REQUIRE(log.TakeLease("somebody", absl::Seconds(1)).ok());
+    REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
     const size_t size = log.Read(0, 1000)->size();
     StoredRecord forged = log.Read(size - 1, 1)->front();
     forged.position = size + 1;
@@ -144,7 +144,7 @@ TEST_CASE("an event of a later version is not taken for one that is known",
   }
   {
     MemoryEventLog log(world.database, "counter");
-    REQUIRE(log.TakeLease("somebody", absl::Seconds(1)).ok());
+    REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
     const StoredRecord last = log.Read(1, 1)->front();
     eventlog::v1::Record record;
     REQUIRE(record.ParseFromString(last.bytes));
@@ -203,6 +203,201 @@ TEST_CASE("a watch sees a snapshot and every later change, and resumes after a r
   drain(watcher.get());
   CHECK_FALSE(snapshot);
   CHECK(client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}, {"c", "1"}});
+}
+
+// Two processes with one log, whose steps take turns on one clock.
+struct Replicas {
+  Process& Start(const std::string& address) {
+    processes.push_back(std::make_unique<Process>(&world, LogWriter::Limits(), address));
+    return *processes.back();
+  }
+
+  // Lets time pass for all but those that are stopped.
+  void Advance(absl::Duration by) {
+    const absl::Duration end = world.clock.Monotonic() + by;
+    while (world.clock.Monotonic() < end) {
+      world.clock.Advance(absl::Milliseconds(100));
+      for (const auto& process : processes) {
+        if (process.get() != stopped) process->executor.RunUntilIdle();
+      }
+    }
+  }
+
+  World world;
+  std::vector<std::unique_ptr<Process>> processes;
+  Process* stopped = nullptr;
+};
+
+TEST_CASE("a second process stands by and leads callers to the first", "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& leader = replicas.Start("a:1");
+  Process& standby = replicas.Start("b:1");
+  CHECK(standby.started == absl::OkStatus());
+  CHECK(leader.Leads());
+  CHECK_FALSE(standby.Leads());
+  CHECK(standby.counter.writer().numbers().standby);
+
+  const absl::Status refused = standby.Promote("a").status();
+  CHECK(absl::IsUnavailable(refused));
+  CHECK(ReasonOf(refused) == reason::kNotLeader);
+  CHECK(ReasonMetadataOf(refused).at("address") == "a:1");
+  CHECK(*leader.Promote("a") == 1);
+  replicas.Advance(absl::Seconds(60));
+  CHECK(leader.Leads());
+  // Side effects are the leader's alone.
+  CHECK(standby.told.empty());
+}
+
+TEST_CASE("a standby has followed the log when it takes over", "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& leader = replicas.Start("a:1");
+  Process& standby = replicas.Start("b:1");
+  CHECK(*leader.Promote("a", "r1") == 1);
+  CHECK(*leader.Promote("a") == 2);
+  replicas.Advance(LogWriter::Limits().follow_interval);
+  CHECK(standby.counter.writer().numbers().position == 3);
+  CHECK(leader.told == std::vector<std::string>{"leads", "published", "published"});
+
+  SECTION("after a kill, within the lease and a look") {
+    replicas.stopped = &leader;
+    const LogWriter::Limits limits;
+    replicas.Advance(limits.lease_duration - limits.lease_renewal - absl::Milliseconds(100));
+    CHECK_FALSE(standby.Leads());
+    replicas.Advance(limits.lease_renewal + limits.follow_interval + absl::Milliseconds(200));
+  }
+  SECTION("after a clean stop, at its next look") {
+    replicas.processes.erase(replicas.processes.begin());
+    replicas.Advance(LogWriter::Limits().follow_interval);
+  }
+  REQUIRE(standby.Leads());
+  CHECK(standby.told == std::vector<std::string>{"leads"});
+  CHECK(standby.Count("a") == 2);
+  // A repeat gets the first answer from whoever leads.
+  CHECK(*standby.Promote("a", "r1") == 1);
+  CHECK(*standby.Promote("a") == 3);
+}
+
+TEST_CASE("a leader that was stopped says nothing any more, and follows the next one",
+          "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& first = replicas.Start("a:1");
+  Process& second = replicas.Start("b:1");
+  CHECK(*first.Promote("a", "r1") == 1);
+  // What it was asked before it was stopped is still in its queue.
+  absl::StatusOr<uint64_t> late = absl::InternalError("no answer");
+  first.PromoteLater("a", "r2", &late);
+  replicas.stopped = &first;
+  replicas.Advance(absl::Seconds(30));
+  REQUIRE(second.Leads());
+  CHECK(*second.Promote("a", "r3") == 2);
+
+  replicas.stopped = nullptr;
+  CHECK_FALSE(first.Leads());
+  first.executor.RunUntilIdle();
+  CHECK(absl::IsUnavailable(late.status()));
+  CHECK(first.told.back() == "stepped down");
+  CHECK(ReasonMetadataOf(first.Promote("a").status()).at("address") == "b:1");
+  CHECK(second.Leads());
+  CHECK(second.Count("a") == 2);
+  CHECK(first.counter.writer().numbers().position == second.counter.writer().numbers().position);
+}
+
+TEST_CASE("a lease that nobody else took is taken up again, and what was open begins anew",
+          "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& only = replicas.Start("a:1");
+  CHECK(*only.Promote("a") == 1);
+  replicas.world.database->Disconnect();
+  replicas.Advance(absl::Seconds(20));
+  CHECK_FALSE(only.Leads());
+  CHECK(ReasonOf(only.Promote("a").status()) == reason::kNotReady);
+  replicas.world.database->Reconnect();
+  replicas.Advance(absl::Seconds(2));
+  CHECK(only.Leads());
+  CHECK(only.told == std::vector<std::string>{"leads", "published", "stepped down", "leads"});
+  CHECK(*only.Promote("a") == 2);
+}
+
+TEST_CASE("an answer that comes late does not make a lease longer", "[eventlog][replicas]") {
+  // A log that takes four seconds to give a lease.
+  struct Slow : MemoryEventLog {
+    explicit Slow(World* in) : MemoryEventLog(in->database, "counter"), world(in) {}
+    absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override {
+      const absl::Status status = MemoryEventLog::TakeLease(holder, duration);
+      world->clock.Advance(absl::Seconds(4));
+      return status;
+    }
+    World* world;
+  };
+  World world;
+  Slow log(&world);
+  ManualExecutor executor(&world.clock);
+  SequentialIdSource ids;
+  EventSourced<Counter> counter("counter", LogWriter::Limits(), &log, &executor, &world.clock,
+                                &ids);
+  counter.Start({"test"}, [](const absl::Status&) {});
+  executor.RunUntilIdle();
+  CHECK(counter.writer().Leading().ok());
+  world.clock.Advance(absl::Seconds(1));
+  CHECK_FALSE(counter.writer().Leading().ok());
+}
+
+TEST_CASE("a standby whose next record does not follow reads the log anew",
+          "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& leader = replicas.Start("a:1");
+  Process& standby = replicas.Start("b:1");
+  CHECK(*leader.Promote("a") == 1);
+  CHECK(*leader.Promote("a") == 2);
+  replicas.Advance(LogWriter::Limits().follow_interval);
+  REQUIRE(standby.counter.writer().numbers().position == 3);
+  // A database that failed over and lost its newest records goes on with others.
+  replicas.processes.erase(replicas.processes.begin());
+  replicas.world.database->LoseRecordsAfter("counter", 2);
+  SECTION("written by a leader that had not seen them") {
+    Process& other = replicas.Start("c:1");
+    REQUIRE(other.Leads());
+    CHECK(*other.Promote("b") == 1);
+    CHECK(*other.Promote("b") == 2);
+    replicas.Advance(LogWriter::Limits().follow_interval);
+    replicas.processes.pop_back();
+    replicas.Advance(LogWriter::Limits().follow_interval);
+    REQUIRE(standby.Leads());
+    CHECK(standby.Count("b") == 2);
+  }
+  SECTION("as many of them as were lost, so that only their hashes differ") {
+    Process& other = replicas.Start("c:1");  // Leads, which is one record.
+    REQUIRE(other.Leads());
+    replicas.processes.pop_back();
+    replicas.Advance(LogWriter::Limits().follow_interval);
+    REQUIRE(standby.Leads());
+  }
+  SECTION("or with none") {
+    replicas.Advance(LogWriter::Limits().follow_interval);
+    REQUIRE(standby.Leads());
+  }
+  CHECK(standby.Count("a") == 1);
+  // Whoever reads all of it finds that it chains.
+  replicas.processes.clear();
+  CHECK(replicas.Start("d:1").Count("a") == 1);
+}
+
+TEST_CASE("two processes that start at once become one leader and one standby",
+          "[eventlog][replicas]") {
+  Replicas replicas;
+  Process& one = replicas.Start("a:1");
+  Process& other = replicas.Start("b:1");
+  CHECK(one.Leads() != other.Leads());
+  CHECK(*one.Promote("a") == 1);
+  // They take the lead from each other as often as they are stopped, and lose nothing.
+  uint64_t count = 1;
+  for (int i = 0; i < 6; ++i) {
+    replicas.stopped = one.Leads() ? &one : &other;
+    Process& next = one.Leads() ? other : one;
+    replicas.Advance(absl::Seconds(6));
+    REQUIRE(next.Leads());
+    CHECK(*next.Promote("a") == ++count);
+  }
 }
 
 TEST_CASE("a full queue refuses with a retry delay", "[eventlog][event_sourced]") {

@@ -46,7 +46,7 @@ watch::v1::Revision ToRevision(uint64_t position, const std::string& hash) {
   return revision;
 }
 
-absl::Status NotServing(absl::string_view stream) {
+absl::Status NotReady(absl::string_view stream) {
   return WithRetryDelay(
       WithReason(absl::UnavailableError(
                      absl::StrCat(stream,
@@ -56,6 +56,23 @@ absl::Status NotServing(absl::string_view stream) {
       absl::Seconds(1));
 }
 
+absl::Status NotLeader(absl::string_view stream, const LeaseHolder& leader) {
+  return WithReason(absl::UnavailableError(absl::StrCat(
+                        "this process stands by for ", stream, ", which is served by ", leader.name,
+                        leader.address.empty() ? "" : " at ", leader.address)),
+                    reason::kNotLeader, {{"address", leader.address}});
+}
+
+// Of a log that does not go on where this process's picture of it ends. Reading it from its
+// beginning shows whether the picture was wrong or the log is.
+bool MayBeAnotherHistory(const absl::Status& status) { return absl::IsDataLoss(status); }
+
+// What trying again may help against.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsAborted(status) ||
+         absl::IsResourceExhausted(status);
+}
+
 }  // namespace
 
 LogWriter::LogWriter(std::string stream, Limits limits, EventLog* log, StateMachine* machine,
@@ -63,6 +80,7 @@ LogWriter::LogWriter(std::string stream, Limits limits, EventLog* log, StateMach
     : stream_(std::move(stream)),
       limits_(limits),
       log_(log),
+      lease_ends_(log->LeaseEndsByItself()),
       machine_(machine),
       executor_(executor),
       clock_(clock),
@@ -72,82 +90,176 @@ LogWriter::LogWriter(std::string stream, Limits limits, EventLog* log, StateMach
         EnqueueWatch(std::move(watcher), std::nullopt, [](absl::Status) {});
       }) {}
 
-void LogWriter::Start(std::string holder, std::function<void(absl::Status)> started) {
+void LogWriter::Start(LeaseHolder holder, std::function<void(absl::Status)> started) {
   executor_->Post([this, holder = std::move(holder), started = std::move(started)]() mutable {
     holder_ = std::move(holder);
     started_ = std::move(started);
-    TryStart();
+    TryLead();
   });
 }
 
-void LogWriter::TryStart() {
+absl::Status LogWriter::TakeLease() {
+  // The lease begins while the log is asked for it, so not before now: an answer that comes late
+  // must not make it longer.
+  const absl::Duration begin = clock_->Monotonic();
   absl::Status status = log_->TakeLease(holder_, limits_.lease_duration);
-  if (status.ok()) {
-    lease_taken_ = clock_->Monotonic();
-    status = Load();
-    if (status.ok()) status = Lead();
+  if (status.ok()) lease_taken_ns_ = absl::ToInt64Nanoseconds(begin);
+  return status;
+}
+
+void LogWriter::TryLead() {
+  absl::Status status = TakeLease();
+  const absl::Status refusal = status;
+  const bool held_by_another = IsLeaseHeldByAnother(refusal);
+  if (status.ok() || held_by_another) status = Follow();
+  if (status.ok() && !held_by_another) status = Lead();
+  if (status.ok() && held_by_another) {
+    std::map<std::string, std::string> leader = ReasonMetadataOf(refusal);
+    return StandBy({leader["holder"], leader["address"]});
   }
-  if (absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsResourceExhausted(status)) {
-    LogWarning("the log cannot be served yet", {{"stream", stream_}, {"why", status.message()}});
-    executor_->PostAfter(limits_.retry_delay, [this] { TryStart(); });
+  {
+    MutexLock lock(&mutex_);
+    leader_.reset();
+  }
+  if (MayPass(status)) {
+    // Once, and not at every attempt.
+    if (std::exchange(waits_for_, std::string(status.message())) != status.message()) {
+      LogWarning("the log cannot be served yet", {{"stream", stream_}, {"why", waits_for_}});
+    }
+    executor_->PostAfter(limits_.retry_delay, [this] { TryLead(); });
     return;
   }
-  serving_ = status.ok();
-  if (serving_) {
-    executor_->PostAfter(limits_.lease_renewal, [this] { RenewLease(); });
+  if (status.ok()) {
+    waits_for_.clear();
     Step();
   }
+  // Whoever stands by for good although it could never take over is worse than one less.
+  BERTH_CHECK_MESSAGE(status.ok() || started_ != nullptr, status.ToString());
   if (started_ != nullptr) std::exchange(started_, nullptr)(status);
 }
 
-void LogWriter::RenewLease() {
-  if (!serving_) return;
-  if (absl::Status status = log_->TakeLease(holder_, limits_.lease_duration); status.ok()) {
-    lease_taken_ = clock_->Monotonic();
-  } else if (LeaseMayHaveEnded() || !absl::IsUnavailable(status)) {
-    FailServing(status);
-    return;
+void LogWriter::StandBy(const LeaseHolder& leader) {
+  std::optional<LeaseHolder> before;
+  {
+    MutexLock lock(&mutex_);
+    before = std::exchange(leader_, leader);
   }
-  executor_->PostAfter(limits_.lease_renewal, [this] { RenewLease(); });
-  // The renewal's pace is also the bookmarks': often enough for both.
+  waits_for_.clear();
+  if (!before.has_value() || before->name != leader.name || before->address != leader.address) {
+    LogInfo("this process stands by",
+            {{"stream", stream_}, {"leader", leader.name}, {"address", leader.address}});
+  }
+  executor_->PostAfter(limits_.follow_interval, [this] { TryLead(); });
+  Step();  // Whoever waits is told where to go.
+  if (started_ != nullptr) std::exchange(started_, nullptr)(absl::OkStatus());
+}
+
+absl::Status LogWriter::Leading() const {
+  if (serving_ && !LeaseMayHaveEnded()) return absl::OkStatus();
+  MutexLock lock(&mutex_);
+  // A process that was killed and runs again finds the lease that it had itself.
+  if (serving_ || !leader_.has_value() ||
+      (!leader_->address.empty() && leader_->address == holder_.address)) {
+    return NotReady(stream_);
+  }
+  return NotLeader(stream_, *leader_);
+}
+
+void LogWriter::RenewLease() {
+  // Whoever was refused meanwhile, or has a watch that was to be given a snapshot, begins anew,
+  // also where nobody else has taken the lease.
+  const bool lapsed = LeaseMayHaveEnded();
+  const absl::Status status = TakeLease();
+  if (lapsed && status.ok()) return StepDown(absl::UnavailableError("the lease was renewed late"));
+  if (!status.ok() && (LeaseMayHaveEnded() || !absl::IsUnavailable(status))) {
+    return StepDown(status);
+  }
+  RenewLeaseLater();
+}
+
+void LogWriter::RenewLeaseLater() {
+  if (!lease_ends_) return;
+  executor_->PostAfter(limits_.lease_renewal, [this, term = terms_] {
+    if (serving_ && term == terms_) RenewLease();
+  });
+}
+
+void LogWriter::MarkIdle() {
   hub_.MarkIdle();
+  executor_->PostAfter(limits_.bookmark_interval, [this, term = terms_] {
+    if (serving_ && term == terms_) MarkIdle();
+  });
 }
 
 bool LogWriter::LeaseMayHaveEnded() const {
-  return clock_->Monotonic() - lease_taken_ >= limits_.lease_duration;
+  return lease_ends_ &&
+         clock_->Monotonic() - absl::Nanoseconds(lease_taken_ns_.load()) >= limits_.lease_duration;
 }
 
-void LogWriter::FailServing(absl::Status why) {
-  LogError("the log stopped being served", {{"stream", stream_}, {"why", why.message()}});
+void LogWriter::StepDown(const absl::Status& why) {
+  LogError("this process leads no more", {{"stream", stream_}, {"why", why.message()}});
   serving_ = false;
-  // Everything that waits is answered now rather than after the next successful start.
-  std::deque<Item> waiting;
-  {
-    MutexLock lock(&mutex_);
-    waiting.swap(queue_);
-  }
-  for (Item& item : waiting) {
-    if (item.decide != nullptr) {
-      item.answer(NotServing(stream_));
-    } else {
-      item.done(NotServing(stream_));
+  machine_->SteppedDown(Leading());
+  Step();  // Everything that waits is answered now rather than after the next successful start.
+  executor_->Post([this] { TryLead(); });
+}
+
+absl::Status LogWriter::CatchUp() {
+  while (true) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk,
+                           log_->Read(position_, limits_.replay_chunk));
+    if (chunk.empty()) return absl::OkStatus();
+    for (const StoredRecord& stored : chunk) {
+      BERTH_RETURN_IF_ERROR(ReplayRecord(stored));
+      durable_position_ = position_;
+      hub_.Publish(Head(), machine_->TakeChanges());
     }
   }
-  executor_->PostAfter(limits_.retry_delay, [this] { TryStart(); });
+}
+
+absl::StatusOr<bool> LogWriter::IsPartOfLog() const {
+  if (position_ == 0) return true;
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> newest, log_->Read(position_ - 1, 1));
+  return newest.size() == 1 && newest.front().position == position_ && newest.front().hash == hash_;
+}
+
+absl::Status LogWriter::Follow() {
+  if (!loaded_) return Load();
+  absl::Status status = CatchUp();
+  if (MayBeAnotherHistory(status)) {
+    LogWarning("the log is read from its beginning",
+               {{"stream", stream_}, {"why", status.message()}});
+    status = Load();
+  }
+  return status;
 }
 
 absl::Status LogWriter::Lead() {
+  // A database that failed over may have lost what this process has applied, and have other records
+  // in its place.
+  BERTH_ASSIGN_OR_RETURN(const bool part_of_log, IsPartOfLog());
+  // The key that requests are known by may have been made by another process since.
+  if (!part_of_log || !request_key_stored_) BERTH_RETURN_IF_ERROR(Load());
   std::vector<RowChange> rows;
   if (!request_key_stored_) rows.push_back({kRequestKeyRow, request_key_});
   CommandOrigin origin;
-  origin.principal = holder_;
+  origin.principal = holder_.name;
   origin.method = kLeaderStarted;
   Made made = MakeRecord(origin, absl::OkStatus(), {});
-  BERTH_RETURN_IF_ERROR(log_->Append(position_, {made.stored}, rows));
+  if (absl::Status status = log_->Append(position_, {made.stored}, rows); !status.ok()) {
+    loaded_ = false;  // It may be stored all the same.
+    return status;
+  }
   request_key_stored_ = true;
   Advance(made.stored, made.record);
   durable_position_ = position_;
   hub_.Publish(Head(), {});
+  serving_ = true;
+  ++terms_;
+  machine_->Loaded(position_);
+  if (leads_ != nullptr) leads_();
+  RenewLeaseLater();
+  MarkIdle();
   return absl::OkStatus();
 }
 
@@ -217,7 +329,8 @@ bool LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
 
 LogWriter::Numbers LogWriter::numbers() const {
   MutexLock lock(&mutex_);
-  return {serving_, durable_position_, queue_.size(), queue_refused_};
+  return {serving_, !serving_ && leader_.has_value(), durable_position_, queue_.size(),
+          queue_refused_};
 }
 
 watch::v1::Revision LogWriter::Head() const { return ToRevision(position_, hash_); }
@@ -367,8 +480,7 @@ void LogWriter::Step() {
     }
   }
   if (items.empty()) return;
-  absl::Status failure = absl::OkStatus();
-  if (!serving_ || LeaseMayHaveEnded()) failure = NotServing(stream_);
+  const absl::Status failure = Leading();
 
   const uint64_t position_before = position_;
   std::vector<Made> batch;
@@ -423,8 +535,11 @@ void LogWriter::Step() {
                    "; try again with the same request id")),
         limits_.retry_delay);
     for (auto& answer : answers) answer(why);
-    // The working state is ahead of the log, or the log ahead of what we know: read it again.
-    if (absl::Status loaded = Load(); !loaded.ok()) FailServing(loaded);
+    // The working state is ahead of the log, or the log ahead of what we know: read it again. Where
+    // somebody else has appended, or has the lease, this process leads no more.
+    absl::Status loaded = Load();
+    if (loaded.ok() && !absl::IsAborted(appended)) return machine_->Loaded(position_);
+    StepDown(loaded.ok() ? appended : loaded);
     return;
   }
   // Callers are answered after the append, although the working state changed before it. Answering

@@ -69,8 +69,13 @@ class StateMachine {
   // Another value wherever saved states are to be read in another way.
   virtual std::string SavedFormat() const = 0;
 
-  // The state was loaded from the log up to `position`, at a start or after a failed append.
+  // This process leads, from now on or still, and what was applied up to `position` is what the log
+  // says: at a start or a take-over, and when the log was read again after a failed append.
   virtual void Loaded(uint64_t position) = 0;
+
+  // This process leads no more, because of `why`: another one may. Loaded follows if it leads
+  // again.
+  virtual void SteppedDown(const absl::Status& why) = 0;
 
   // A record with events is durable. Called in order; not for what Loaded covers.
   virtual void Published(const eventlog::v1::Record& record) = 0;
@@ -88,6 +93,12 @@ class StateMachine {
 // the log again, and everyone in the batch is answered UNAVAILABLE. A retry with the same request
 // id gets the first answer if it was written.
 //
+// Where several processes have a log open, one leads: it holds the lease. The others stand by. They
+// apply records as they come, in order to take over at once, refuse everything with the leader's
+// address, and read the log anew where its next record does not follow what they have. A leader
+// whose lease could have ended, by its own monotonic clock, answers nothing; one that lost it
+// stands by. All of this is the same for every log; a SQLite file just never has a standby.
+//
 // Enqueue functions may be called from any thread; everything else, and every callback, happens on
 // the executor. The objects passed in outlive the writer, and the executor has stopped before the
 // writer is destroyed.
@@ -102,8 +113,12 @@ class LogWriter {
     uint64_t snapshot_records = 10'000;
     uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
     size_t replay_chunk = 1'000;            // Records read at a time.
-    absl::Duration lease_duration = absl::Seconds(15);
-    absl::Duration lease_renewal = absl::Seconds(5);  // Idle watchers get a bookmark as often.
+    // After a leader was killed, this is how long nobody leads. Four renewals in a row have to fail
+    // before a leader that lives has to stand by.
+    absl::Duration lease_duration = absl::Seconds(5);
+    absl::Duration lease_renewal = absl::Seconds(1);
+    absl::Duration follow_interval = absl::Milliseconds(500);  // How often a standby looks.
+    absl::Duration bookmark_interval = absl::Seconds(5);       // Of idle watchers.
     absl::Duration retry_delay = absl::Seconds(1);  // After a disk was full, or a log unreachable.
     WatchHub::Limits watch;
   };
@@ -116,7 +131,8 @@ class LogWriter {
 
   // What the writer counts for whoever looks, now.
   struct Numbers {
-    bool serving = false;
+    bool serving = false;        // This process leads.
+    bool standby = false;        // Another one does, and this one follows.
     uint64_t position = 0;       // Of the newest durable record.
     size_t queued = 0;           // Commands and reads waiting.
     uint64_t queue_refused = 0;  // Since the start, because the queue was full.
@@ -137,16 +153,26 @@ class LogWriter {
   // Before Start.
   void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
-  // Takes the lease and loads the state, trying again while the log is unreachable. `started` gets
-  // OK once the writer serves, or the error that trying again does not help (kDataLoss, …).
-  void Start(std::string holder, std::function<void(absl::Status)> started);
+  // `leads` is called, on the executor, each time this process begins to lead. Before Start.
+  void WhenLeading(std::function<void()> leads) { leads_ = std::move(leads); }
 
-  // Decides and records a command. The answer is kUnavailable while the writer does not serve and
+  // Takes the lease and loads the state, or follows the process that has it, trying again while the
+  // log is unreachable. `started` gets OK once this process leads or stands by, or the error that
+  // trying again does not help (kDataLoss, …). Such an error that comes later, while it stands by,
+  // ends the process: it could never take over.
+  void Start(LeaseHolder holder, std::function<void(absl::Status)> started);
+
+  // OK while this process leads for sure. Otherwise what callers are told: kUnavailable with the
+  // reason NOT_LEADER and the leader's address, or NOT_READY where no other process leads either.
+  // From any thread.
+  absl::Status Leading() const;
+
+  // Decides and records a command. The answer is Leading()'s while this process does not lead and
   // kResourceExhausted with a retry delay when the queue is full.
   void EnqueueCommand(CommandOrigin origin, Recorded recorded, Decide decide, Answer answer);
 
   // Runs `read` on the state at its place in the queue; `done` runs when all before it is durable.
-  // `done` gets an error, and `read` does not run, while the writer does not serve.
+  // `done` gets an error, and `read` does not run, while this process does not lead.
   void EnqueueRead(std::function<void()> read, std::function<void(absl::Status)> done);
 
   // Begins or resumes a watch of the watcher's topic. `done` gets an error when it cannot now.
@@ -205,30 +231,41 @@ class LogWriter {
   absl::Status LoadSnapshot();
   absl::Status TakeUp(const eventlog::v1::Snapshot& snapshot);
   absl::Status Replay();
+  absl::Status ReplayRecord(const StoredRecord& stored);
   absl::StatusOr<eventlog::v1::Record> ReadChained(const StoredRecord& stored) const;
   bool SnapshotIsDue() const;
   RowChange MakeSnapshot();
 
-  void TryStart();
+  absl::Status CatchUp();
+  absl::Status Follow();
+  absl::StatusOr<bool> IsPartOfLog() const;
+  absl::Status TakeLease();
+  void TryLead();
+  void StandBy(const LeaseHolder& leader);
   void RenewLease();
-  void FailServing(absl::Status why);
+  void RenewLeaseLater();
+  void MarkIdle();
+  void StepDown(const absl::Status& why);
   std::string KeyedFingerprint(const std::string& fingerprint) const;
   bool LeaseMayHaveEnded() const;
 
   const std::string stream_;
   const Limits limits_;
   EventLog* const log_;
+  const bool lease_ends_;  // By itself.
   StateMachine* const machine_;
   Executor* const executor_;
   const Clock* const clock_;
   IdSource* const ids_;
   Observer observer_;
+  std::function<void()> leads_;
 
   // On the executor only.
-  std::string holder_;
+  LeaseHolder holder_;
   std::function<void(absl::Status)> started_;
-  std::atomic<bool> serving_ = false;  // Read by numbers(), too.
-  absl::Duration lease_taken_ = -absl::InfiniteDuration();
+  std::string waits_for_;  // Why it neither leads nor stands by, as it was logged last.
+  bool loaded_ = false;    // The state is that of the log up to position_.
+  uint64_t terms_ = 0;     // How often this process has begun to lead.
   absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
   uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
   std::string hash_;         // Of that record; 32 zero bytes before the first.
@@ -243,8 +280,14 @@ class LogWriter {
 
   WatchHub hub_;
 
+  // Written on the executor, read by any thread.
+  std::atomic<bool> serving_ = false;
+  std::atomic<int64_t> lease_taken_ns_ =
+      0;  // Since the clock's beginning, before it was asked for.
   std::atomic<uint64_t> durable_position_ = 0;
+
   mutable Mutex mutex_;
+  std::optional<LeaseHolder> leader_ ABSL_GUARDED_BY(mutex_);  // While this process stands by.
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   uint64_t queue_refused_ ABSL_GUARDED_BY(mutex_) = 0;
   bool step_posted_ ABSL_GUARDED_BY(mutex_) = false;

@@ -22,6 +22,7 @@ constexpr size_t kRecordHashSize = 32;
 }  // namespace
 
 absl::Status LogWriter::Load() {
+  loaded_ = false;
   BERTH_RETURN_IF_ERROR(LoadRequestKey());
   Forget();
   if (absl::Status status = LoadSnapshot(); !status.ok()) {
@@ -33,7 +34,7 @@ absl::Status LogWriter::Load() {
   }
   BERTH_RETURN_IF_ERROR(Replay());
   durable_position_ = position_;
-  machine_->Loaded(position_);
+  loaded_ = true;
   return absl::OkStatus();
 }
 
@@ -109,13 +110,7 @@ absl::Status LogWriter::Replay() {
                            log_->Read(position_, limits_.replay_chunk));
     if (chunk.empty()) break;
     for (const StoredRecord& stored : chunk) {
-      BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record, ReadChained(stored));
-      for (const eventlog::v1::StoredEvent& event : record.events()) {
-        if (absl::Status status = machine_->Apply(event); !status.ok()) {
-          return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
-        }
-      }
-      Advance(stored, record);
+      BERTH_RETURN_IF_ERROR(ReplayRecord(stored));
       recent.push_back({Head(), machine_->TakeChanges()});
       if (recent.size() > limits_.watch_refill_records) {
         refilled_after = recent.front().revision.position();
@@ -125,6 +120,17 @@ absl::Status LogWriter::Replay() {
   }
   hub_.Reset(refilled_after);
   for (Recent& past : recent) hub_.Publish(past.revision, std::move(past.changes));
+  return absl::OkStatus();
+}
+
+absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
+  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record, ReadChained(stored));
+  for (const eventlog::v1::StoredEvent& event : record.events()) {
+    if (absl::Status status = machine_->Apply(event); !status.ok()) {
+      return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
+    }
+  }
+  Advance(stored, record);
   return absl::OkStatus();
 }
 

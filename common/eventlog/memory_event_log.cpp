@@ -17,6 +17,11 @@ void MemoryDatabase::FailNextAppend(AppendFailure failure) {
   append_failures_.push_back(failure);
 }
 
+void MemoryDatabase::LoseRecordsAfter(const std::string& stream, uint64_t position) {
+  MutexLock lock(&mutex_);
+  streams_[stream].records.resize(position);
+}
+
 void MemoryDatabase::Disconnect() {
   MutexLock lock(&mutex_);
   connected_ = false;
@@ -45,24 +50,23 @@ MemoryEventLog::~MemoryEventLog() {
   }
 }
 
-absl::Status MemoryEventLog::TakeLease(absl::string_view holder, absl::Duration duration) {
+absl::Status MemoryEventLog::TakeLease(const LeaseHolder& holder, absl::Duration duration) {
   MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   MemoryDatabase::Stream& stream = database_->streams_[stream_];
   if (token_.has_value() && *token_ != stream.token) {
     token_.reset();
     return absl::AbortedError(
-        absl::StrCat("the lease of stream ", stream_, " was lost to ", stream.holder));
+        absl::StrCat("the lease of stream ", stream_, " was lost to ", stream.holder.name));
   }
   const absl::Duration now = database_->clock_->Monotonic();
   if (!token_.has_value()) {
     if (now < stream.lease_ends) {
-      return absl::UnavailableError(
-          absl::StrCat("stream ", stream_, " is held by ", stream.holder));
+      return LeaseHeldBy(stream_, stream.holder);
     }
     token_ = ++stream.token;
   }
-  stream.holder = std::string(holder);
+  stream.holder = holder;
   stream.lease_ends = now + duration;
   return absl::OkStatus();
 }

@@ -35,6 +35,9 @@ class MemoryDatabase {
   // that one fail too, in this order.
   void FailNextAppend(AppendFailure failure) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Forgets the stream's newest records, as a database does that fails over to a copy behind it.
+  void LoseRecordsAfter(const std::string& stream, uint64_t position) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // From Disconnect to Reconnect every call on every log is kUnavailable. Leases run on.
   void Disconnect() ABSL_LOCKS_EXCLUDED(mutex_);
   void Reconnect() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -45,7 +48,7 @@ class MemoryDatabase {
   struct Stream {
     std::vector<StoredRecord> records;  // That at position n is records[n - 1].
     std::map<std::string, std::string> rows;
-    std::string holder;
+    LeaseHolder holder;
     uint64_t token = 0;  // Counts the leases given out; whoever has the last one may append.
     absl::Duration lease_ends = -absl::InfiniteDuration();  // On the clock's Monotonic.
   };
@@ -65,7 +68,7 @@ class MemoryEventLog : public EventLog {
   MemoryEventLog(std::shared_ptr<MemoryDatabase> database, std::string stream);
   ~MemoryEventLog() override;
 
-  absl::Status TakeLease(absl::string_view holder, absl::Duration duration) override;
+  absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override;
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;

@@ -34,8 +34,8 @@ TEST_CASE("streams of one memory database have nothing in common", "[eventlog][m
   MemoryFixture fixture;
   MemoryEventLog config(fixture.database, "config");
   MemoryEventLog auth(fixture.database, "auth");
-  REQUIRE(config.TakeLease("first", contract::kLease).ok());
-  REQUIRE(auth.TakeLease("second", contract::kLease).ok());
+  REQUIRE(config.TakeLease({"first"}, contract::kLease).ok());
+  REQUIRE(auth.TakeLease({"second"}, contract::kLease).ok());
   REQUIRE(config.Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}).ok());
   CHECK(auth.Read(0, 10)->empty());
   CHECK(auth.ListRows("")->empty());
@@ -53,7 +53,7 @@ TEST_CASE("an append fails as it was told to, once", "[eventlog][memory]") {
                            Row{AppendFailure::kDiskFull, absl::StatusCode::kResourceExhausted, 0});
   MemoryFixture fixture;
   MemoryEventLog log(fixture.database, "config");
-  REQUIRE(log.TakeLease("first", contract::kLease).ok());
+  REQUIRE(log.TakeLease({"first"}, contract::kLease).ok());
   fixture.database->FailNextAppend(row.failure);
   CHECK(log.Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}).code() ==
         row.code);
@@ -66,10 +66,10 @@ TEST_CASE("a memory database that is cut off answers nothing and forgets nothing
           "[eventlog][memory]") {
   MemoryFixture fixture;
   auto log = std::make_unique<MemoryEventLog>(fixture.database, "config");
-  REQUIRE(log->TakeLease("first", contract::kLease).ok());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease).ok());
   REQUIRE(log->Append(0, RecordsAfter(0, {"one"}), {}).ok());
   fixture.database->Disconnect();
-  CHECK(absl::IsUnavailable(log->TakeLease("first", contract::kLease)));
+  CHECK(absl::IsUnavailable(log->TakeLease({"first"}, contract::kLease)));
   CHECK(absl::IsUnavailable(log->Append(1, RecordsAfter(1, {"two"}), {})));
   CHECK(absl::IsUnavailable(log->Read(0, 10).status()));
   CHECK(absl::IsUnavailable(log->GetRow("a").status()));
@@ -84,9 +84,9 @@ TEST_CASE("a memory database that is cut off answers nothing and forgets nothing
     log.reset();
     fixture.database->Reconnect();
     MemoryEventLog second(fixture.database, "config");
-    CHECK(absl::IsUnavailable(second.TakeLease("second", contract::kLease)));
+    CHECK(absl::IsUnavailable(second.TakeLease({"second"}, contract::kLease)));
     fixture.clock.Advance(contract::kLease);
-    CHECK(second.TakeLease("second", contract::kLease).ok());
+    CHECK(second.TakeLease({"second"}, contract::kLease).ok());
   }
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "berth/config/v1/config.pb.h"
@@ -89,13 +90,21 @@ struct World {
 
 // One life of a service.
 struct Process {
-  explicit Process(World* world, LogWriter::Limits limits = LogWriter::Limits())
+  explicit Process(World* world, LogWriter::Limits limits = LogWriter::Limits(),
+                   const std::string& address = "")
       : log(world->database, "counter"),
         executor(&world->clock),
-        counter("counter", limits, &log, &executor, &world->clock, &ids) {
-    counter.Start("test", [this](absl::Status status) { started = status; });
+        counter("counter", limits, &log, &executor, &world->clock, &ids,
+                {[this](const Counter&, uint64_t) { told.push_back("leads"); },
+                 [this](const Counter&, const std::vector<Counter::Event>&, uint64_t) {
+                   told.push_back("published");
+                 },
+                 [this] { told.push_back("stepped down"); }}) {
+    counter.Start({"test", address}, [this](absl::Status status) { started = status; });
     executor.RunUntilIdle();
   }
+
+  bool Leads() { return counter.writer().Leading().ok(); }
 
   absl::StatusOr<uint64_t> Promote(const std::string& app, const std::string& request_id = "") {
     absl::StatusOr<uint64_t> answer = absl::InternalError("no answer");
@@ -141,6 +150,7 @@ struct Process {
   MemoryEventLog log;
   ManualExecutor executor;
   absl::Status started = absl::UnknownError("not started");
+  std::vector<std::string> told;  // What the service was.
   EventSourced<Counter> counter;
 };
 

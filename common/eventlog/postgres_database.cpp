@@ -17,28 +17,30 @@
 namespace berth {
 namespace {
 
-// All of them well below a lease, so that a database that hangs is noticed while another process
-// can still be told apart from it. A value in the connection string comes before these.
+// A server that is gone is noticed within about a lease, whichever process had it. A value in the
+// connection string comes before these.
 struct Default {
   const char* keyword;
   const char* value;
 };
 constexpr Default kConnectionDefaults[] = {
-    {"application_name", "berth"}, {"connect_timeout", "5"},       // Seconds, for each host.
-    {"keepalives_idle", "5"},      {"keepalives_interval", "2"},   // Seconds.
-    {"keepalives_count", "3"},     {"tcp_user_timeout", "10000"},  // Milliseconds.
+    {"application_name", "berth"}, {"connect_timeout", "3"},      // Seconds, for each host.
+    {"keepalives_idle", "3"},      {"keepalives_interval", "1"},  // Seconds.
+    {"keepalives_count", "3"},     {"tcp_user_timeout", "5000"},  // Milliseconds.
 };
 
 // Of the session, in milliseconds: how long a statement may run, how long it may wait for a lock,
 // and how long a transaction may stand open with nothing to do — a process that froze in the middle
-// of an append would otherwise keep its lease's row locked against every other.
+// of an append would otherwise keep its lease's row locked against every other, and is to do so for
+// less than the lease itself takes to end.
 constexpr const char* kSessionTimeouts[] = {
     "SET statement_timeout = 10000",
-    "SET lock_timeout = 5000",
-    "SET idle_in_transaction_session_timeout = 10000",
+    "SET lock_timeout = 2000",
+    "SET idle_in_transaction_session_timeout = 3000",
 };
 
-constexpr int64_t kFormat = 1;
+// 1: a lease had no address.
+constexpr int64_t kFormat = 2;
 
 constexpr const char* kSchema[] = {
     R"sql(CREATE TABLE berth_format (
@@ -61,22 +63,36 @@ constexpr const char* kSchema[] = {
     R"sql(CREATE TABLE berth_lease (
       stream text PRIMARY KEY,
       holder text NOT NULL,
+      address text NOT NULL DEFAULT '',
       token bigint NOT NULL,
       ends_at timestamp with time zone NOT NULL
     ))sql",
 };
 
+// From format 1 to 2.
+constexpr const char* kUpgrade[] = {
+    "ALTER TABLE berth_lease ADD COLUMN address text NOT NULL DEFAULT ''",
+    "UPDATE berth_format SET version = 2 WHERE id = 1",
+};
+
 // Times are the database's own, so that processes whose clocks differ agree on when a lease ends.
 constexpr char kTakeLease[] = R"sql(
-  INSERT INTO berth_lease (stream, holder, token, ends_at)
-  VALUES ($1, $2, 1, clock_timestamp() + $3::double precision * interval '1 millisecond')
+  INSERT INTO berth_lease (stream, holder, address, token, ends_at)
+  VALUES ($1, $2, $5, 1, clock_timestamp() + $3::double precision * interval '1 millisecond')
   ON CONFLICT (stream) DO UPDATE
   SET holder = excluded.holder,
+      address = excluded.address,
       ends_at = excluded.ends_at,
       token = CASE WHEN berth_lease.token = $4 THEN berth_lease.token
                    ELSE berth_lease.token + 1 END
   WHERE berth_lease.token = $4 OR berth_lease.ends_at <= clock_timestamp()
   RETURNING token
+)sql";
+
+// Who holds a lease that is not the one with this token.
+constexpr char kOtherHolder[] = R"sql(
+  SELECT holder, address FROM berth_lease
+  WHERE stream = $1 AND token <> $2 AND ends_at > clock_timestamp()
 )sql";
 
 std::string FirstLine(absl::string_view text) {
@@ -131,6 +147,19 @@ absl::StatusOr<std::string> WithDefaults(const std::string& connection) {
   return complete;
 }
 
+absl::Status Upgrade(PostgresTransaction& transaction) {
+  const pqxx::result mine = transaction.Run(
+      "SELECT pg_has_role(tableowner, 'USAGE'), quote_ident(tableowner) FROM pg_catalog.pg_tables "
+      "WHERE tablename = 'berth_lease' AND schemaname = current_schema()");
+  if (!mine.empty() && !mine[0][0].as<bool>()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the database has format 1, which only the owner of its tables can change; run as ",
+        mine[0][1].c_str(), ": ", kUpgrade[0], "; ", kUpgrade[1]));
+  }
+  for (const char* statement : kUpgrade) transaction.Run(statement);
+  return absl::OkStatus();
+}
+
 absl::Status EnsureSchema(PostgresTransaction& transaction) {
   if (!HasLogTables(transaction)) {
     BERTH_RETURN_IF_ERROR(CheckMayMakeLogTables(transaction));
@@ -141,6 +170,7 @@ absl::Status EnsureSchema(PostgresTransaction& transaction) {
   BERTH_RETURN_IF_ERROR(CheckMayUseLogTables(transaction));
   const pqxx::result stored = transaction.Run("SELECT version FROM berth_format WHERE id = 1");
   const int64_t version = stored.empty() ? 0 : stored[0][0].as<int64_t>();
+  if (version == kFormat - 1) return Upgrade(transaction);
   if (version != kFormat) {
     return absl::FailedPreconditionError(absl::StrCat(
         "the database has format ", version, ", and this version of Berth knows format ", kFormat,
@@ -194,7 +224,7 @@ PostgresDatabase::~PostgresDatabase() {
 }
 
 absl::StatusOr<int64_t> PostgresDatabase::TakeLease(const std::string& stream,
-                                                    absl::string_view holder,
+                                                    const LeaseHolder& holder,
                                                     absl::Duration duration) {
   BERTH_CHECK(std::binary_search(streams_.begin(), streams_.end(), stream));
   MutexLock lock(&mutex_);
@@ -202,16 +232,17 @@ absl::StatusOr<int64_t> PostgresDatabase::TakeLease(const std::string& stream,
   std::map<std::string, int64_t> taken;
   BERTH_RETURN_IF_ERROR(TransactLocked([&](PostgresTransaction& transaction) -> absl::Status {
     for (const std::string& each : streams_) {
-      const auto token = held.find(each);
-      const pqxx::result lease = transaction.Run(kTakeLease, each, std::string(holder),
-                                                 absl::ToInt64Milliseconds(duration),
-                                                 token == held.end() ? int64_t{0} : token->second);
-      if (lease.empty()) {
-        const pqxx::result other =
-            transaction.Run("SELECT holder FROM berth_lease WHERE stream = $1", each);
-        return absl::AbortedError(absl::StrCat("stream ", each, " is held by ",
-                                               other.empty() ? "another" : other[0][0].c_str()));
+      const auto known = held.find(each);
+      const int64_t token = known == held.end() ? 0 : known->second;
+      // Asked first, as often as a standby asks: the statement that takes the lease locks its row.
+      const pqxx::result other = transaction.Run(kOtherHolder, each, token);
+      if (!other.empty()) {
+        return LeaseHeldBy(each, {other[0][0].c_str(), other[0][1].c_str()});
       }
+      const pqxx::result lease =
+          transaction.Run(kTakeLease, each, holder.name, absl::ToInt64Milliseconds(duration), token,
+                          holder.address);
+      if (lease.empty()) return LeaseHeldBy(each, {"another process, which was a moment faster"});
       taken[each] = lease[0][0].as<int64_t>();
     }
     return absl::OkStatus();

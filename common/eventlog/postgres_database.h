@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/eventlog/lease.h"
 #include "common/sync/mutex.h"
 
 namespace berth {
@@ -41,9 +42,9 @@ class PostgresDatabase {
   PostgresDatabase& operator=(const PostgresDatabase&) = delete;
 
   // Takes the lease of all streams, or renews it, and returns the token of `stream`: a number that
-  // is larger each time the stream's lease goes to a process that did not have it. kAborted:
-  // another process holds a stream; the message names it.
-  absl::StatusOr<int64_t> TakeLease(const std::string& stream, absl::string_view holder,
+  // is larger each time the stream's lease goes to a process that did not have it. LeaseHeldBy:
+  // another process holds a stream; who only waits for that writes nothing.
+  absl::StatusOr<int64_t> TakeLease(const std::string& stream, const LeaseHolder& holder,
                                     absl::Duration duration) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Runs `body` in a transaction and commits it, unless `body` returns an error, which is then this

@@ -52,14 +52,15 @@ int64_t Signed(uint64_t position) { return static_cast<int64_t>(position); }
 PostgresEventLog::PostgresEventLog(std::shared_ptr<PostgresDatabase> database, std::string stream)
     : database_(std::move(database)), stream_(std::move(stream)) {}
 
-absl::Status PostgresEventLog::TakeLease(absl::string_view holder, absl::Duration duration) {
+absl::Status PostgresEventLog::TakeLease(const LeaseHolder& holder, absl::Duration duration) {
   const absl::StatusOr<int64_t> token = database_->TakeLease(stream_, holder, duration);
   if (token.ok() && (!token_.has_value() || *token_ == *token)) {
     token_ = *token;
     return absl::OkStatus();
   }
-  if (!token.ok() && !absl::IsAborted(token.status())) return token.status();
-  if (!token_.has_value()) return absl::UnavailableError(token.status().message());
+  if (!token.ok() && (!token_.has_value() || !IsLeaseHeldByAnother(token.status()))) {
+    return token.status();
+  }
   // Another process has, or had, the lease since: what this one knows of the log may be wrong, also
   // where the lease could be taken again.
   token_.reset();

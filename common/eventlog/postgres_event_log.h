@@ -19,7 +19,7 @@ class PostgresEventLog : public EventLog {
   // taken for all of them, and it ends with the last of the objects.
   PostgresEventLog(std::shared_ptr<PostgresDatabase> database, std::string stream);
 
-  absl::Status TakeLease(absl::string_view holder, absl::Duration duration) override;
+  absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override;
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;

@@ -69,8 +69,8 @@ TEST_CASE("streams of one PostgreSQL database have nothing in common", "[eventlo
   PostgresFixture fixture;
   const auto config = fixture.OpenStream("config");
   const auto auth = fixture.OpenStream("auth");
-  REQUIRE(config->TakeLease("first", contract::kLease) == absl::OkStatus());
-  REQUIRE(auth->TakeLease("second", contract::kLease) == absl::OkStatus());
+  REQUIRE(config->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
+  REQUIRE(auth->TakeLease({"second"}, contract::kLease) == absl::OkStatus());
   REQUIRE(config->Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}).ok());
   CHECK(auth->Read(0, 10)->empty());
   CHECK(auth->ListRows("")->empty());
@@ -86,29 +86,29 @@ TEST_CASE("a process takes the lease of all its streams or of none", "[eventlog]
   const auto other_auth = fixture.OpenStream("auth");
 
   SECTION("taken through one log, it is taken for the other") {
-    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
-    CHECK(absl::IsUnavailable(other_auth->TakeLease("second", contract::kLease)));
-    CHECK(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+    REQUIRE(config.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsUnavailable(other_auth->TakeLease({"second"}, contract::kLease)));
+    CHECK(auth.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   }
   SECTION("where one stream is held by another process, none is taken") {
-    REQUIRE(other_auth->TakeLease("second", contract::kLease) == absl::OkStatus());
-    const absl::Status refused = config.TakeLease("first", contract::kLease);
+    REQUIRE(other_auth->TakeLease({"second"}, contract::kLease) == absl::OkStatus());
+    const absl::Status refused = config.TakeLease({"first"}, contract::kLease);
     CHECK(absl::IsUnavailable(refused));
     CHECK_THAT(std::string(refused.message()), Catch::Contains("stream auth is held by second"));
     const auto other_config = fixture.OpenStream("config");
-    CHECK(other_config->TakeLease("third", contract::kLease) == absl::OkStatus());
+    CHECK(other_config->TakeLease({"third"}, contract::kLease) == absl::OkStatus());
   }
   SECTION("every log is told of a loss, whichever renewed first") {
-    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
-    REQUIRE(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+    REQUIRE(config.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
+    REQUIRE(auth.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
     fixture.EndLeases();
-    REQUIRE(other_auth->TakeLease("second", contract::kLease) == absl::OkStatus());
-    CHECK(absl::IsAborted(config.TakeLease("first", contract::kLease)));
+    REQUIRE(other_auth->TakeLease({"second"}, contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsAborted(config.TakeLease({"first"}, contract::kLease)));
     fixture.EndLeases();
-    REQUIRE(config.TakeLease("first", contract::kLease) == absl::OkStatus());
+    REQUIRE(config.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
     CHECK(absl::IsAborted(auth.Append(0, RecordsAfter(0, {"late"}), {})));
-    CHECK(absl::IsAborted(auth.TakeLease("first", contract::kLease)));
-    CHECK(auth.TakeLease("first", contract::kLease) == absl::OkStatus());
+    CHECK(absl::IsAborted(auth.TakeLease({"first"}, contract::kLease)));
+    CHECK(auth.TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   }
 }
 
@@ -132,10 +132,10 @@ TEST_CASE("the services of a process share one connection from their own threads
   const auto results = RunAtOnce(4, [&](int i) -> absl::Status {
     const std::string& stream = streams[static_cast<size_t>(i)];
     PostgresEventLog log(database, stream);
-    BERTH_RETURN_IF_ERROR(log.TakeLease("first", contract::kLease));
+    BERTH_RETURN_IF_ERROR(log.TakeLease({"first"}, contract::kLease));
     for (uint64_t after = 0; after < 20; ++after) {
       BERTH_RETURN_IF_ERROR(log.Append(after, RecordsAfter(after, {stream}), {}));
-      BERTH_RETURN_IF_ERROR(log.TakeLease("first", contract::kLease));
+      BERTH_RETURN_IF_ERROR(log.TakeLease({"first"}, contract::kLease));
     }
     return absl::OkStatus();
   });
@@ -154,13 +154,13 @@ TEST_CASE("processes that find no tables at the same time end up with one set of
     logs.push_back(fixture.OpenStream(stream));
   }
   const auto results = RunAtOnce(
-      4, [&](int i) { return logs[static_cast<size_t>(i)]->TakeLease("it", contract::kLease); });
+      4, [&](int i) { return logs[static_cast<size_t>(i)]->TakeLease({"it"}, contract::kLease); });
   for (const absl::Status& result : results) {
     INFO(result);
     CHECK((result.ok() || absl::IsUnavailable(result)));
   }
   for (const auto& log : logs) {
-    CHECK(log->TakeLease("it", contract::kLease) == absl::OkStatus());
+    CHECK(log->TakeLease({"it"}, contract::kLease) == absl::OkStatus());
     CHECK(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
   }
 }
@@ -169,19 +169,19 @@ TEST_CASE("a table that appears while the tables are made is waited for", "[even
   PostgresFixture fixture;
   fixture.Run("CREATE TABLE berth_record (other integer)");
   const auto log = fixture.OpenStream("config");
-  const absl::Status taken = log->TakeLease("first", contract::kLease);
+  const absl::Status taken = log->TakeLease({"first"}, contract::kLease);
   INFO(taken);
   CHECK(absl::IsUnavailable(taken));
   CHECK_THAT(std::string(taken.message()),
              Catch::Contains("berth_record") && Catch::Contains("rename or drop"));
   fixture.Run("DROP TABLE berth_record");
-  CHECK(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  CHECK(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
 }
 
 TEST_CASE("a database that comes back is used again, with what it had", "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
-  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   REQUIRE(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
 
   SECTION("a connection that broke costs one call") {
@@ -196,9 +196,9 @@ TEST_CASE("a database that comes back is used again, with what it had", "[eventl
     CHECK(absl::IsUnavailable(log->Read(0, 10).status()));
     CHECK(absl::IsUnavailable(log->GetRow("a").status()));
     CHECK(absl::IsUnavailable(log->ListRows("").status()));
-    CHECK(absl::IsUnavailable(log->TakeLease("first", contract::kLease)));
+    CHECK(absl::IsUnavailable(log->TakeLease({"first"}, contract::kLease)));
     const auto second = fixture.OpenStream("config");
-    CHECK(absl::IsUnavailable(second->TakeLease("second", contract::kLease)));
+    CHECK(absl::IsUnavailable(second->TakeLease({"second"}, contract::kLease)));
     Cluster().Start();
   }
   // The lease is the process's still: it was never anyone else's.
@@ -209,7 +209,7 @@ TEST_CASE("a database that comes back is used again, with what it had", "[eventl
 TEST_CASE("nobody takes over in the middle of an append", "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
-  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   // Another connection tries, at the moment when the append inserts its record, to take the lease;
   // it must be kept waiting.
   fixture.RunBeforeInsert(
@@ -229,7 +229,7 @@ TEST_CASE("a log whose tables were made by another user needs no right to make a
           "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto owner = fixture.OpenStream("config");
-  REQUIRE(owner->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(owner->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   fixture.Run(
       "CREATE ROLE guest_of_config LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON "
       "ALL TABLES IN SCHEMA public TO guest_of_config; "
@@ -237,7 +237,7 @@ TEST_CASE("a log whose tables were made by another user needs no right to make a
   auto guest = PostgresDatabase::Create(fixture.connection + " user=guest_of_config", {"auth"});
   REQUIRE(guest.status() == absl::OkStatus());
   PostgresEventLog log(*guest, "auth");
-  CHECK(log.TakeLease("guest", contract::kLease) == absl::OkStatus());
+  CHECK(log.TakeLease({"guest"}, contract::kLease) == absl::OkStatus());
   CHECK(log.Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}}) ==
         absl::OkStatus());
 }
@@ -247,7 +247,7 @@ std::string RefusalOfGuest(const PostgresFixture& fixture) {
   const auto database = PostgresDatabase::Create(fixture.connection + " user=guest", {"auth"});
   REQUIRE(database.status() == absl::OkStatus());
   const absl::Status refused =
-      PostgresEventLog(*database, "auth").TakeLease("guest", contract::kLease);
+      PostgresEventLog(*database, "auth").TakeLease({"guest"}, contract::kLease);
   CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
   return std::string(refused.message());
 }
@@ -301,19 +301,83 @@ TEST_CASE("a database that confirms before it has written is warned of, and told
   CHECK(setting == "on");
 }
 
+// The tables of format 1, as an earlier version made them, with a record and a lease.
+void MakeFormat1(const PostgresFixture& fixture) {
+  REQUIRE(fixture.connection != "");
+  Cluster().Run(fixture.connection,
+                "CREATE TABLE berth_format (id integer PRIMARY KEY, version integer NOT NULL); "
+                "CREATE TABLE berth_record (stream text NOT NULL, position bigint NOT NULL, "
+                "hash bytea NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (stream, position)); "
+                "CREATE TABLE berth_row (stream text NOT NULL, key bytea NOT NULL, "
+                "value bytea NOT NULL, PRIMARY KEY (stream, key)); "
+                "CREATE TABLE berth_lease (stream text PRIMARY KEY, holder text NOT NULL, "
+                "token bigint NOT NULL, ends_at timestamp with time zone NOT NULL); "
+                "INSERT INTO berth_format VALUES (1, 1); "
+                "INSERT INTO berth_record VALUES ('config', 1, '', 'one'); "
+                "INSERT INTO berth_lease VALUES ('config', 'earlier', 7, clock_timestamp())");
+}
+
+TEST_CASE("a database of the format before is brought to this one, by its owner",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  MakeFormat1(fixture);
+  SECTION("as soon as one connects") {
+    const auto log = fixture.OpenStream("config");
+    REQUIRE(log->TakeLease({"first", "host-1:7443"}, contract::kLease) == absl::OkStatus());
+    CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"one"});
+    CHECK(log->Append(1, RecordsAfter(1, {"two"}), {}) == absl::OkStatus());
+    const absl::Status refused =
+        fixture.OpenStream("config")->TakeLease({"second"}, contract::kLease);
+    CHECK(ReasonMetadataOf(refused)["address"] == "host-1:7443");
+  }
+  SECTION("and another user is told what the owner has to do") {
+    fixture.Run(
+        "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN; "
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guest");
+    const auto database = PostgresDatabase::Create(fixture.connection + " user=guest", {"config"});
+    REQUIRE(database.status() == absl::OkStatus());
+    const absl::Status refused =
+        PostgresEventLog(*database, "config").TakeLease({"guest"}, contract::kLease);
+    CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
+    CHECK_THAT(std::string(refused.message()),
+               Catch::Contains("ALTER TABLE berth_lease ADD COLUMN address"));
+    fixture.Run("DROP OWNED BY guest; DROP ROLE guest");
+  }
+}
+
+TEST_CASE("a connection that is lost in the middle of a commit leaves all or nothing",
+          "[eventlog][postgres]") {
+  PostgresFixture fixture;
+  const auto log = fixture.OpenStream("config");
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
+  // Runs when the transaction commits, after its last statement.
+  fixture.Run(
+      "CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$; "
+      "CREATE CONSTRAINT TRIGGER break_off AFTER INSERT ON berth_record "
+      "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.position = 1) "
+      "EXECUTE FUNCTION break_off()");
+  CHECK(absl::IsUnavailable(
+      log->Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "1"}})));
+  CHECK(log->Read(0, 10)->empty());
+  CHECK(log->ListRows("")->empty());
+  fixture.Run("DROP TRIGGER break_off ON berth_record");
+  CHECK(log->Append(0, RecordsAfter(0, {"one"}), {}) == absl::OkStatus());
+}
+
 TEST_CASE("a database of a newer format is refused", "[eventlog][postgres]") {
   PostgresFixture fixture;
   REQUIRE(fixture.OpenStream("config")->Read(0, 1).status() == absl::OkStatus());
-  fixture.Run("UPDATE berth_format SET version = 2");
+  fixture.Run("UPDATE berth_format SET version = 3");
   const absl::Status refused = fixture.OpenStream("config")->Read(0, 1).status();
   CHECK(refused.code() == absl::StatusCode::kFailedPrecondition);
-  CHECK_THAT(std::string(refused.message()), Catch::Contains("format 2"));
+  CHECK_THAT(std::string(refused.message()), Catch::Contains("format 3"));
 }
 
 TEST_CASE("a missing position in PostgreSQL is data loss, named", "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
-  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   REQUIRE(log->Append(0, RecordsAfter(0, {"one", "two", "three"}), {}) == absl::OkStatus());
   fixture.Run("DELETE FROM berth_record WHERE position = 2");
   const absl::Status status = log->Read(0, 10).status();
@@ -325,7 +389,7 @@ TEST_CASE("a record that someone else puts in an append's place stops the append
           "[eventlog][postgres]") {
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
-  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   // After the append has looked where the log ends, and before it inserts its record.
   fixture.RunBeforeInsert(
       "NEW.bytes <> 'intruder'",
@@ -350,7 +414,7 @@ TEST_CASE("an error of the database says what the caller may do", "[eventlog][po
                            Row{"25006", absl::StatusCode::kUnavailable});  // Read-only standby.
   PostgresFixture fixture;
   const auto log = fixture.OpenStream("config");
-  REQUIRE(log->TakeLease("first", contract::kLease) == absl::OkStatus());
+  REQUIRE(log->TakeLease({"first"}, contract::kLease) == absl::OkStatus());
   fixture.RunBeforeInsert(
       "true", absl::StrCat("RAISE EXCEPTION 'so it is' USING ERRCODE = '", row.state, "';"));
   const absl::Status status = log->Append(0, RecordsAfter(0, {"one"}), {});

@@ -32,7 +32,7 @@ std::optional<eventlog::v1::Snapshot> SnapshotIn(const World& world) {
 
 void PutRow(const World& world, const std::string& row) {
   MemoryEventLog log(world.database, "counter");
-  REQUIRE(log.TakeLease("somebody", absl::Seconds(1)).ok());
+  REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
   REQUIRE(log.Append(log.Read(0, 1000)->size(), {}, {{kSnapshotRow, row}}).ok());
 }
 

@@ -52,8 +52,8 @@ absl::Status SqliteEventLog::PrepareStatements() {
   return absl::OkStatus();
 }
 
-absl::Status SqliteEventLog::TakeLease(absl::string_view holder, absl::Duration) {
-  lock_.NameHolder(holder);
+absl::Status SqliteEventLog::TakeLease(const LeaseHolder& holder, absl::Duration) {
+  lock_.NameHolder(holder.name);
   lease_taken_ = true;
   return absl::OkStatus();
 }

@@ -32,7 +32,8 @@ class SqliteEventLog : public EventLog {
                                                               const std::string& stream,
                                                               const std::string& vfs = "");
 
-  absl::Status TakeLease(absl::string_view holder, absl::Duration duration) override;
+  absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override;
+  bool LeaseEndsByItself() const override { return false; }
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;

@@ -38,7 +38,7 @@ struct SqliteFixture : EventLogFixture {
 std::unique_ptr<EventLog> Lead(const std::string& path, const std::string& vfs = "") {
   auto log = SqliteEventLog::Open(path, "config", vfs);
   REQUIRE(log.status() == absl::OkStatus());
-  REQUIRE((*log)->TakeLease("first", contract::kLease).ok());
+  REQUIRE((*log)->TakeLease({"first"}, contract::kLease).ok());
   return *std::move(log);
 }
 
@@ -83,7 +83,7 @@ int RunInProcess(const std::string& errors, const std::function<void()>& body) {
 void AppendAndDie(const SqliteFixture& fixture, const std::vector<std::string>& bytes) {
   const int ended = RunInProcess(fixture.dir.File("errors"), [&] {
     auto log = SqliteEventLog::Open(fixture.path, "config");
-    if (!log.ok() || !(*log)->TakeLease("killed", contract::kLease).ok()) _exit(3);
+    if (!log.ok() || !(*log)->TakeLease({"killed"}, contract::kLease).ok()) _exit(3);
     for (uint64_t after = 0; after < bytes.size(); ++after) {
       if (!(*log)->Append(after, RecordsAfter(after, {bytes[after]}), {}).ok()) _exit(4);
     }
@@ -147,7 +147,7 @@ TEST_CASE("a failed fsync ends the process, with a word about the disk", "[event
   const int aborted = RunInProcess(fixture.dir.File("errors"), [&] {
     const FaultyVfs faulty("faulty");
     auto log = SqliteEventLog::Open(fixture.path, "config", "faulty");
-    if (!log.ok() || !(*log)->TakeLease("first", contract::kLease).ok()) _exit(3);
+    if (!log.ok() || !(*log)->TakeLease({"first"}, contract::kLease).ok()) _exit(3);
     faulty.FailFrom(FaultyVfs::Call::kSync, 0, SQLITE_IOERR_FSYNC);
     (void)(*log)->Append(0, RecordsAfter(0, {"one"}), {});
   });

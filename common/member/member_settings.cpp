@@ -6,6 +6,10 @@ namespace berth {
 
 void ReadMemberSettings(SettingsReader* reader, MemberSettings* settings) {
   reader->Required("server", &settings->server);
+  if (const auto parsed = ParseHostPorts(settings->server);
+      !settings->server.empty() && !parsed.ok()) {
+    reader->Refuse("server", std::string(parsed.status().message()));
+  }
   reader->Optional("ca_file", &settings->ca_file);
   reader->Required("state", &settings->state);
   settings->join_token_file = settings->state + "/join-token";
@@ -15,7 +19,7 @@ void ReadMemberSettings(SettingsReader* reader, MemberSettings* settings) {
     std::string address;
     services.Optional(service, &address);
     if (address.empty()) continue;
-    if (const auto parsed = ParseHostPort(address); !parsed.ok()) {
+    if (const auto parsed = ParseHostPorts(address); !parsed.ok()) {
       services.Refuse(service, std::string(parsed.status().message()));
     }
     settings->services[service] = address;

@@ -9,7 +9,7 @@ namespace berth {
 
 // What the settings of a machine that joins say of the platform and of itself.
 struct MemberSettings {
-  std::string server;              // HOST:PORT of berth-auth.
+  std::string server;              // HOST:PORT of berth-auth, or of its copies with commas.
   std::string ca_file;             // The platform CA, PEM; empty: the one the join token names.
   std::string state;               // The folder everything is kept in.
   std::string join_token_file;     // Needed once, to join.

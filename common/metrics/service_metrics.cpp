@@ -216,8 +216,10 @@ void ServiceMetrics::MeasureLog(Metrics* metrics, LogWriter* writer) {
     AddWatches(page, service_, writer->hub().numbers());
   });
   ready_ = metrics->AddReadyCheck([this, writer] {
-    if (writer->numbers().serving) return absl::OkStatus();
-    return absl::UnavailableError(absl::StrCat(service_, " does not serve its log"));
+    const LogWriter::Numbers numbers = writer->numbers();
+    if (numbers.serving) return absl::OkStatus();
+    return absl::UnavailableError(
+        absl::StrCat(service_, numbers.standby ? " stands by" : " does not serve its log"));
   });
 }
 

@@ -28,6 +28,7 @@ class Nothing : public StateMachine {
   absl::Status LoadSaved(const std::string&) override { return absl::OkStatus(); }
   std::string SavedFormat() const override { return ""; }
   void Loaded(uint64_t) override {}
+  void SteppedDown(const absl::Status&) override {}
   void Published(const eventlog::v1::Record&) override {}
 
   std::vector<TopicChange> changes;
@@ -183,7 +184,7 @@ TEST_CASE("the log says what it wrote, where it stands and what waits",
   Measured measured(limits);
   CHECK(measured.Has("berth_log_serving{service=\"config\"} 0"));
   CHECK(measured.metrics.Ready().message() == "config does not serve its log");
-  measured.writer.Start("test", [](absl::Status) {});
+  measured.writer.Start({"test"}, [](absl::Status) {});
   measured.executor.RunUntilIdle();
   CHECK(measured.Has("berth_log_serving{service=\"config\"} 1"));
   CHECK(measured.metrics.Ready().ok());
@@ -209,7 +210,7 @@ TEST_CASE("the log says what it wrote, where it stands and what waits",
 
 TEST_CASE("watches are counted by the kind of their topic", "[metrics][service_metrics]") {
   Measured measured;
-  measured.writer.Start("test", [](absl::Status) {});
+  measured.writer.Start({"test"}, [](absl::Status) {});
   measured.executor.RunUntilIdle();
   auto one = std::make_shared<Watcher>("host/a", [] {});
   auto two = std::make_shared<Watcher>("host/b", [] {});

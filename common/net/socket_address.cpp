@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/status/status_macros.h"
 
 namespace berth {
@@ -71,6 +72,14 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
     return Wrong(text, "the port is not a number from 0 to 65535");
   }
   return parsed;
+}
+
+absl::StatusOr<std::vector<HostPort>> ParseHostPorts(absl::string_view text) {
+  std::vector<HostPort> all;
+  for (const absl::string_view one : absl::StrSplit(text, ',')) {
+    BERTH_ASSIGN_OR_RETURN(all.emplace_back(), ParseHostPort(one));
+  }
+  return all;
 }
 
 std::string FormatHostPort(const HostPort& host_port) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -22,7 +23,10 @@ struct HostPort {
 // kInvalidArgument: the message quotes the text and says what is wrong with it.
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 
-// The inverse: brackets around a host that holds a colon.
+// Several of them, with commas between: where the copies of one service are. At least one.
+absl::StatusOr<std::vector<HostPort>> ParseHostPorts(absl::string_view text);
+
+// The inverse of ParseHostPort: brackets around a host that holds a colon.
 std::string FormatHostPort(const HostPort& host_port);
 
 // An IPv4 or IPv6 address with a port, as the socket calls take it. A value.

@@ -1,6 +1,7 @@
 #include "common/rpc/channel.h"
 
 #include <grpc/grpc_security_constants.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -9,9 +10,12 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
+#include "common/clock/system_clock.h"
 #include "common/ids/random_id_source.h"
 #include "common/rpc/grpc_status.h"
+#include "common/rpc/leader_channel.h"
 #include "common/rpc/server.h"
 #include "common/sync/mutex.h"
 
@@ -29,6 +33,20 @@ constexpr int kReceiveBytesMax = 4 << 20;
 grpc::ByteBuffer ToByteBuffer(const std::string& bytes) {
   const grpc::Slice slice(bytes);
   return grpc::ByteBuffer(&slice, 1);
+}
+
+gpr_timespec After(absl::Duration delay) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                      gpr_time_from_millis(absl::ToInt64Milliseconds(delay), GPR_TIMESPAN));
+}
+
+void RunAfter(absl::Duration delay, std::function<void()> step) {
+  // It deletes itself: held by its own callback it would hold itself for ever.
+  auto* const alarm = new grpc::Alarm();
+  alarm->Set(After(delay), [alarm, step = std::move(step)](bool) {
+    step();
+    delete alarm;
+  });
 }
 
 std::string ToString(const grpc::ByteBuffer& buffer) {
@@ -202,9 +220,7 @@ class GrpcChannel : public Channel {
     };
     auto call = std::make_shared<Unary>();
     Prepare(&call->context);
-    call->context.set_deadline(gpr_time_add(
-        gpr_now(GPR_CLOCK_MONOTONIC),
-        gpr_time_from_millis(absl::ToInt64Milliseconds(options.deadline), GPR_TIMESPAN)));
+    call->context.set_deadline(After(options.deadline));
     call->context.AddMetadata("berth-request-id",
                               options.request_id.empty()
                                   ? absl::BytesToHexString(RandomIdSource().NewNonce())
@@ -239,7 +255,19 @@ class GrpcChannel : public Channel {
 }  // namespace
 
 std::shared_ptr<Channel> Channel::Open(const ChannelOptions& options) {
-  std::shared_ptr<Channel> channel = std::make_shared<GrpcChannel>(options);
+  static const SystemClock clock;
+  static RandomIdSource ids;
+  LeaderChannel::Dependencies with;
+  with.clock = &clock;
+  with.ids = &ids;
+  with.open = [options](const std::string& address) {
+    ChannelOptions one = options;
+    one.address = address;
+    return std::make_shared<GrpcChannel>(one);
+  };
+  with.run_after = RunAfter;
+  std::shared_ptr<Channel> channel =
+      std::make_shared<LeaderChannel>(absl::StrSplit(options.address, ','), std::move(with));
   // The first one is never closed. gRPC's threads for callbacks end with the last channel that used
   // them and begin with the next, and gRPC 1.51 aborts now and then where both happen at once.
   static const auto* const first = new std::shared_ptr<Channel>(channel);

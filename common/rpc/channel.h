@@ -17,7 +17,8 @@ namespace berth::rpc {
 
 // Whom a channel trusts and how it identifies itself.
 struct ChannelOptions {
-  std::string address;  // HOST:PORT.
+  // HOST:PORT, or several with commas between them: where the copies of the service are.
+  std::string address;
   // Which service is expected there: its certificate carries the name SERVICE.berth.internal, so
   // that it may be reached under any address.
   std::string service = "auth";
@@ -49,7 +50,7 @@ class ClientStream {
 };
 
 // A connection to one of Berth's services over TLS 1.3, made when first needed and made again when
-// lost. Safe from any thread.
+// lost, to whichever of its copies leads (LeaderChannel). Safe from any thread.
 class Channel {
  public:
   static std::shared_ptr<Channel> Open(const ChannelOptions& options);

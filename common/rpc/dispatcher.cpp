@@ -120,6 +120,8 @@ void Dispatcher::Unary(IncomingCall incoming, const std::string& bytes, Reply re
     Finished(*method, response.status(), begin);
     reply(std::move(response));
   };
+  // Before anything else: who stands by knows neither callers nor answers as of now.
+  if (absl::Status status = Leading(); !status.ok()) return finish(std::move(status));
   const Handler& handler = handlers_.at(incoming.method);
   std::shared_ptr<google::protobuf::Message> request = handler.make_request();
   Admit(incoming, bytes, request,
@@ -136,6 +138,7 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
   stream->WhenEnded([this, method = incoming.method, begin](const absl::Status& status) {
     Finished(*method, status, begin);
   });
+  if (absl::Status status = Leading(); !status.ok()) return stream->End(std::move(status));
   const Handler& handler = handlers_.at(incoming.method);
   std::shared_ptr<google::protobuf::Message> request = handler.make_request();
   Admit(incoming, bytes, request,
@@ -149,8 +152,10 @@ void Dispatcher::Open(IncomingCall incoming, const std::string& bytes,
             open_streams_.push_back(opened);
           }
           handler.streaming(*call, *request, stream);
-          // Access may have changed before the stream was among those that a change checks.
+          // Access may have changed, or the lead, before the stream was among those that are
+          // checked.
           CheckAgain(opened);
+          if (absl::Status status = Leading(); !status.ok()) stream->End(std::move(status));
         });
 }
 
@@ -163,14 +168,24 @@ std::map<const Method*, size_t> Dispatcher::OpenStreams() const {
   return count;
 }
 
+absl::Status Dispatcher::Leading() const {
+  return leading_ == nullptr ? absl::OkStatus() : leading_();
+}
+
+std::vector<Dispatcher::OpenStream> Dispatcher::OpenStreamsNow() {
+  MutexLock lock(&mutex_);
+  std::erase_if(open_streams_, [](const OpenStream& one) { return one.stream.expired(); });
+  return open_streams_;
+}
+
 void Dispatcher::CheckOpenStreams() {
-  std::vector<OpenStream> open;
-  {
-    MutexLock lock(&mutex_);
-    std::erase_if(open_streams_, [](const OpenStream& one) { return one.stream.expired(); });
-    open = open_streams_;
+  for (const OpenStream& one : OpenStreamsNow()) CheckAgain(one);
+}
+
+void Dispatcher::EndStreams(const absl::Status& why) {
+  for (const OpenStream& one : OpenStreamsNow()) {
+    if (std::shared_ptr<Stream> stream = one.stream.lock()) stream->End(why);
   }
-  for (const OpenStream& one : open) CheckAgain(one);
 }
 
 void Dispatcher::CheckAgain(const OpenStream& open) const {

@@ -135,6 +135,13 @@ class Dispatcher {
 
   const google::protobuf::ServiceDescriptor& service() const { return *service_; }
 
+  // `leading` says whether this process leads; where it does not, its refusal is every call's
+  // answer, whoever calls. From any thread. Before the first call.
+  void SetLeading(std::function<absl::Status()> leading) { leading_ = std::move(leading); }
+
+  // Ends every open stream: whoever has one finds out where to go on by opening it anew.
+  void EndStreams(const absl::Status& why);
+
   // Before the first call.
   void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
@@ -162,6 +169,8 @@ class Dispatcher {
              std::shared_ptr<google::protobuf::Message> request, Admitted admitted);
   void AdmitNow(const IncomingCall& incoming, const std::string& bytes,
                 const google::protobuf::Message& request, const Admitted& admitted);
+  absl::Status Leading() const;
+  std::vector<OpenStream> OpenStreamsNow() ABSL_LOCKS_EXCLUDED(mutex_);
   void CheckOpenStreams();
   void CheckAgain(const OpenStream& open) const;
   void Finished(const Method& method, const absl::Status& status, absl::Duration begin) const;
@@ -175,6 +184,7 @@ class Dispatcher {
       record_refusal_;
   absl::flat_hash_map<const Method*, Handler> handlers_;
   Observer observer_;
+  std::function<absl::Status()> leading_;
 
   mutable Mutex mutex_;
   std::vector<OpenStream> open_streams_ ABSL_GUARDED_BY(mutex_);

@@ -14,9 +14,9 @@ Importer::Importer(std::string service, Executor* executor, IdSource* ids, Execu
     : service_(std::move(service)), executor_(executor), ids_(ids), execute_(std::move(execute)) {}
 
 void Importer::Follow(std::vector<Source> sources) {
-  BERTH_CHECK(sources_.empty());
+  if (!sources_.empty()) return;
   // All of them are known before the first brings anything: what has synced is counted by them.
-  for (const Source& source : sources) sources_[source.name];
+  for (const Source& source : sources) sources_[source.name].beginning = ++beginnings_;
   for (Source& source : sources) {
     Followed& followed = sources_.at(source.name);
     // From a snapshot each time: it is compared with what was imported, and only what differs
@@ -59,21 +59,22 @@ void Importer::Updated(const std::string& source, const WatchClient::Update& upd
     import.changes[key] =
         entry == entries.end() ? std::nullopt : std::optional<std::string>(entry->second);
   }
-  execute_(import, [this, source, restarts = followed.restarts](const absl::Status& status) {
-    Imported(source, restarts, status);
+  execute_(import, [this, source, beginning = followed.beginning](const absl::Status& status) {
+    Imported(source, beginning, status);
   });
 }
 
-void Importer::Imported(const std::string& source, uint64_t restarts, const absl::Status& status) {
-  Followed& followed = sources_.at(source);
-  if (restarts != followed.restarts) return;
+void Importer::Imported(const std::string& source, uint64_t beginning, const absl::Status& status) {
+  const auto found = sources_.find(source);
+  if (found == sources_.end() || beginning != found->second.beginning) return;
+  Followed& followed = found->second;
   if (status.ok()) {
     followed.synced = true;
     return;
   }
   LogWarning("an import failed", {{"source", source}, {"why", status.message()}});
   // The watch is begun anew: its snapshot brings what was not imported.
-  ++followed.restarts;
+  followed.beginning = ++beginnings_;
   followed.subscription->Restart();
 }
 

@@ -36,10 +36,13 @@ class Importer {
   // `service` is the one that learns.
   Importer(std::string service, Executor* executor, IdSource* ids, Execute execute);
 
-  // Begins to follow each of them, from a snapshot. Called once.
+  // Begins to follow each of them, from a snapshot, unless it does already.
   void Follow(std::vector<Source> sources);
 
-  // OK once a snapshot of every source was imported, and from then on. Before: kUnavailable with
+  // Follows nobody any more, until Follow: this process leads no more.
+  void Stop() { sources_.clear(); }
+
+  // OK once a snapshot of every source was imported, and until Stop. Before: kUnavailable with
   // the reason NOT_READY, naming what is missing.
   absl::Status Synced() const;
 
@@ -47,17 +50,18 @@ class Importer {
   struct Followed {
     std::unique_ptr<Subscription> subscription;
     bool synced = false;
-    uint64_t restarts = 0;  // Imports of before the last one count for nothing.
+    uint64_t beginning = 0;  // Which one; imports of before the last one count for nothing.
   };
 
   void Updated(const std::string& source, const WatchClient::Update& update);
-  void Imported(const std::string& source, uint64_t restarts, const absl::Status& status);
+  void Imported(const std::string& source, uint64_t beginning, const absl::Status& status);
 
   const std::string service_;
   Executor* const executor_;
   IdSource* const ids_;
   const Execute execute_;
   std::map<std::string, Followed> sources_;
+  uint64_t beginnings_ = 0;  // Of all sources, so far.
 };
 
 }  // namespace berth::rpc

@@ -545,7 +545,7 @@ struct WatchedService {
       ServeWatch(&promotions.writer(), "counts", request, std::move(stream));
     };
     Inbox<absl::Status> started;
-    promotions.Start("test", [&](absl::Status status) { started.Put(std::move(status)); });
+    promotions.Start({"test"}, [&](absl::Status status) { started.Put(std::move(status)); });
     REQUIRE(started.Take() == absl::OkStatus());
   }
   ~WatchedService() {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/crypto/certificates.h"
 #include "common/net/socket_address.h"
 #include "common/net/unique_fd.h"
@@ -62,9 +63,7 @@ absl::StatusOr<std::string> ToPem(X509* certificate) {
   return std::string(bytes, static_cast<size_t>(size));
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> ShownCa(const std::string& address, absl::string_view fingerprint) {
+absl::StatusOr<std::string> ShownBy(const std::string& address, absl::string_view fingerprint) {
   BERTH_ASSIGN_OR_RETURN(const UniqueFd fd, Connect(address));
   const std::unique_ptr<SSL_CTX, Free> context(SSL_CTX_new(TLS_client_method()));
   if (context == nullptr) return absl::InternalError("TLS is not available");
@@ -85,6 +84,18 @@ absl::StatusOr<std::string> ShownCa(const std::string& address, absl::string_vie
   }
   return absl::FailedPreconditionError(absl::StrCat(
       "the server ", address, " is not the one that made the token: it shows another CA"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ShownCa(const std::string& server, absl::string_view fingerprint) {
+  absl::StatusOr<std::string> shown;
+  // Copies that stand by show it as well as the one that leads.
+  for (const absl::string_view address : absl::StrSplit(server, ',')) {
+    shown = ShownBy(std::string(address), fingerprint);
+    if (!absl::IsUnavailable(shown.status())) break;
+  }
+  return shown;
 }
 
 }  // namespace berth::rpc

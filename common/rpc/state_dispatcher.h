@@ -27,7 +27,10 @@ class StateDispatcher : public Dispatcher {
                            std::function<void(absl::Status)> done) {
                      state->RecordRefusal(std::move(origin), std::move(refusal), std::move(done));
                    }),
-        state_(state) {}
+        state_(state) {
+    SetLeading([state] { return state->writer().Leading(); });
+    state->WhenSteppedDown([this](const absl::Status& why) { EndStreams(why); });
+  }
 
   // Adds a command. State::Decide gets the request, and after it the caller or the context of the
   // decision where it wants one of them.

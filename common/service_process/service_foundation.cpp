@@ -14,7 +14,7 @@ constexpr absl::Duration kAnnounceRetryDelay = absl::Seconds(2);
 
 void AnnounceUntilHeard(const std::shared_ptr<rpc::Channel>& services,
                         const std::shared_ptr<ThreadExecutor>& executor, const std::string& name,
-                        const std::string& address) {
+                        const std::string& address, const std::function<bool()>& still_so) {
   auth::v1::AnnounceServiceRequest request;
   request.set_address(address);
   services->CallAsync<auth::v1::AnnounceServiceResponse>(
@@ -22,8 +22,9 @@ void AnnounceUntilHeard(const std::shared_ptr<rpc::Channel>& services,
         if (response.ok()) return;
         LogWarning("where the service is was not announced and is tried again",
                    {{"service", name}, {"why", response.status().message()}});
-        executor->PostAfter(kAnnounceRetryDelay,
-                            [=] { AnnounceUntilHeard(services, executor, name, address); });
+        executor->PostAfter(kAnnounceRetryDelay, [=] {
+          if (still_so()) AnnounceUntilHeard(services, executor, name, address, still_so);
+        });
       });
 }
 
@@ -55,8 +56,8 @@ void ServiceFoundation::FollowAuth(std::shared_ptr<rpc::Channel> services) {
 }
 
 void ServiceFoundation::Announce(const std::shared_ptr<rpc::Channel>& services,
-                                 const std::string& address) {
-  AnnounceUntilHeard(services, executor_, name_, address);
+                                 const std::string& address, std::function<bool()> still_so) {
+  AnnounceUntilHeard(services, executor_, name_, address, still_so);
 }
 
 }  // namespace berth

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -36,9 +37,10 @@ class ServiceFoundation {
   // Keeps access() as auth says, from now on.
   void FollowAuth(std::shared_ptr<rpc::Channel> services);
 
-  // Tells auth where clients reach this service, again and again until it was heard; empty: where
-  // auth is.
-  void Announce(const std::shared_ptr<rpc::Channel>& services, const std::string& address);
+  // Tells auth where clients reach this service, again and again until it was heard or is not so
+  // any more; empty: where auth is.
+  void Announce(const std::shared_ptr<rpc::Channel>& services, const std::string& address,
+                std::function<bool()> still_so);
 
   // Ends the service's thread: before the service is destroyed.
   void Stop() { executor_->Stop(); }

@@ -21,15 +21,19 @@ constexpr absl::Duration kStopNoticedWithin = absl::Milliseconds(500);
 absl::Status Serve(const ServiceSettings& settings, const rpc::Server::Options& options,
                    const std::shared_ptr<rpc::Channel>& services, const HostedService& service,
                    ServiceFoundation* foundation) {
-  BERTH_RETURN_IF_ERROR(StartAndWait(foundation->name(), service));
+  // Whoever leads is where the service is found, from each take-over on.
+  service.writer->WhenLeading([foundation, services, writer = service.writer,
+                               address = settings.serving.AnnouncedAddress()] {
+    foundation->Announce(services, address, [writer] { return writer->Leading().ok(); });
+  });
+  BERTH_RETURN_IF_ERROR(StartAndWait(foundation->name(), settings.serving.address, service));
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
                          rpc::Server::Start(options, {service.dispatcher}));
   foundation->FollowAuth(services);
   if (service.follow != nullptr) service.follow(services);
-  foundation->Announce(services, settings.address);
   server->SetServing(true);
   const std::string program = absl::StrCat("berth-", foundation->name());
-  LogInfo(program + " serves", {{"address", settings.address}, {"version", BERTH_VERSION}});
+  LogInfo(program + " serves", {{"address", settings.serving.address}, {"version", BERTH_VERSION}});
   WaitForStop();
   LogInfo(program + " stops");
   return absl::OkStatus();
@@ -74,14 +78,15 @@ absl::Status Main(const ServiceProgram& program, int argc, char** argv) {
 
 }  // namespace
 
-absl::Status StartAndWait(const std::string& name, const HostedService& service) {
+absl::Status StartAndWait(const std::string& name, const std::string& address,
+                          const HostedService& service) {
   // Outlives this function: where the process is told to stop first, the service may still answer.
   struct Started {
     Notification done;
     absl::Status status;
   };
   const auto started = std::make_shared<Started>();
-  service.start([started](absl::Status status) {
+  service.start(address, [started](absl::Status status) {
     started->status = std::move(status);
     started->done.Notify();
   });

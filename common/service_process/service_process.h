@@ -20,8 +20,9 @@ namespace berth {
 struct HostedService {
   rpc::Dispatcher* dispatcher;
   LogWriter* writer;
-  // `started` gets OK once calls can be served, or the error that ends the process.
-  std::function<void(std::function<void(absl::Status)> started)> start;
+  // `started` gets OK once calls can be served, or refused because another process leads, or the
+  // error that ends the process. `address` is where others are led to while this one leads.
+  std::function<void(std::string address, std::function<void(absl::Status)> started)> start;
   // Begins to follow the other services over this channel; empty: it follows none.
   std::function<void(std::shared_ptr<rpc::Channel> services)> follow;
   // Measures what this service has beside what all have, until the result goes; empty: nothing.
@@ -35,8 +36,8 @@ HostedService HostService(std::shared_ptr<Service> service) {
   HostedService hosted;
   hosted.dispatcher = &service->dispatcher();
   hosted.writer = &service->writer();
-  hosted.start = [service](std::function<void(absl::Status)> started) {
-    service->Start(std::move(started));
+  hosted.start = [service](std::string address, std::function<void(absl::Status)> started) {
+    service->Start(std::move(address), std::move(started));
   };
   return hosted;
 }
@@ -52,9 +53,10 @@ HostedService HostService(std::shared_ptr<Service> service, Follow follow) {
 // Makes the service on what it stands on, which outlives it.
 using MakeService = std::function<absl::StatusOr<HostedService>(ServiceFoundation*)>;
 
-// Starts the service and waits until it serves, which takes as long as its log cannot be reached.
-// kCancelled: the process was told to stop meanwhile.
-absl::Status StartAndWait(const std::string& name, const HostedService& service);
+// Starts the service and waits until it serves or stands by, which takes as long as its log cannot
+// be reached. kCancelled: the process was told to stop meanwhile.
+absl::Status StartAndWait(const std::string& name, const std::string& address,
+                          const HostedService& service);
 
 // Measures the service, what all have and what it alone has, for as long as the result lives.
 std::shared_ptr<void> Measure(Metrics* metrics, const std::string& name,

@@ -1,5 +1,8 @@
 #include "common/service_process/service_settings.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_join.h"
 #include "common/net/socket_address.h"
 #include "common/status/status_macros.h"
 
@@ -11,12 +14,36 @@ bool IsEveryAddress(const std::string& host) {
   return host.empty() || host == "0.0.0.0" || host == "::";
 }
 
+// Whether clients can connect to it.
+bool IsReachable(const std::string& address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
+  return parsed.ok() && !IsEveryAddress(parsed->host) && parsed->port != 0;
+}
+
 }  // namespace
+
+std::string ServingSettings::AnnouncedAddress() const {
+  return replicas.empty() ? address : absl::StrJoin(replicas, ",");
+}
 
 void ReadServingSettings(SettingsReader* reader, ServingSettings* settings) {
   reader->Optional("listen", &settings->listen);
   if (const auto listen = ParseHostPort(settings->listen); !listen.ok()) {
     reader->Refuse("listen", std::string(listen.status().message()));
+  }
+  if (IsReachable(settings->listen)) settings->address = settings->listen;
+  reader->Optional("address", &settings->address);
+  if (!settings->address.empty() && !IsReachable(settings->address)) {
+    reader->Refuse("address", "says where the others reach this service, as HOST:PORT");
+  }
+  reader->Optional("replicas", &settings->replicas);
+  for (const std::string& replica : settings->replicas) {
+    if (IsReachable(replica)) continue;
+    reader->Refuse("replicas", replica + " is not where a copy could be reached, as HOST:PORT");
+  }
+  if (!settings->replicas.empty() && std::find(settings->replicas.begin(), settings->replicas.end(),
+                                               settings->address) == settings->replicas.end()) {
+    reader->Refuse("replicas", "names all copies, so the address of this one, too");
   }
   reader->Optional("addresses", &settings->addresses);
   reader->Optional("http", &settings->http);
@@ -32,10 +59,7 @@ absl::StatusOr<ServiceSettings> LoadServiceSettings(const std::string& path,
   SettingsReader reader(text, path);
   ReadMemberSettings(&reader, &settings.member);
   ReadServingSettings(&reader, &settings.serving);
-  settings.address = settings.serving.listen;
-  reader.Optional("address", &settings.address);
-  const absl::StatusOr<HostPort> address = ParseHostPort(settings.address);
-  if (!address.ok() || IsEveryAddress(address->host) || address->port == 0) {
+  if (settings.serving.address.empty()) {
     reader.Refuse("address", "says where the others reach this service, as HOST:PORT");
   }
   if (read_own != nullptr) read_own(&reader);

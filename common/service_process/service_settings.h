@@ -18,20 +18,25 @@ struct ServingSettings {
   LogSettings log;
   // Where its metrics and health are served, or `off`.
   std::string http;
+  // HOST:PORT that other machines reach this process by; empty where `listen` does not say it.
+  std::string address;
+  // Where all copies of this process are, itself included; empty: it is the only one.
+  std::vector<std::string> replicas;
+
+  // What clients are told: all the copies, with commas between them, or this one.
+  std::string AnnouncedAddress() const;
 };
 
 // What the settings of a service in a process of its own say.
 struct ServiceSettings {
   ServingSettings serving;
   MemberSettings member;
-  // HOST:PORT that the other machines reach it by, which it announces.
-  std::string address;
 };
 
 // Settings of one service beside what all have: takes them out of the reader.
 using ReadOwnSettings = std::function<void(SettingsReader*)>;
 
-// Takes listen, addresses, http and the section log out of the reader.
+// Takes listen, address, addresses, replicas, http and the section log out of the reader.
 void ReadServingSettings(SettingsReader* reader, ServingSettings* settings);
 
 // `http` is where it serves its metrics unless the settings say otherwise; `read_own` may be empty.

@@ -23,7 +23,7 @@ TEST_CASE("a service announces the address it listens on", "[service_process]") 
   SECTION("if there is one that others can reach") {
     const auto settings = Load("listen: 10.0.0.2:7444\n");
     REQUIRE(settings.status() == absl::OkStatus());
-    CHECK(settings->address == "10.0.0.2:7444");
+    CHECK(settings->serving.address == "10.0.0.2:7444");
   }
   SECTION("else one that is said") {
     const std::string listen = GENERATE("\":7444\"", "0.0.0.0:7444", "\"[::]:7444\"", "a:0");
@@ -33,7 +33,7 @@ TEST_CASE("a service announces the address it listens on", "[service_process]") 
     const auto settings =
         Load(absl::StrCat("listen: ", listen, "\naddress: config.example.com:7444\n"));
     REQUIRE(settings.status() == absl::OkStatus());
-    CHECK(settings->address == "config.example.com:7444");
+    CHECK(settings->serving.address == "config.example.com:7444");
   }
 }
 

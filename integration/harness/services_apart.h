@@ -12,7 +12,7 @@
 
 namespace berth::integration {
 
-// A process that was killed holds the lease of its log for 15 seconds more.
+// A process that was killed holds the lease of its log for 5 seconds more.
 inline constexpr absl::Duration kServiceBackWithin = absl::Seconds(60);
 
 // The five services, each in a process of its own, with their logs in a PostgreSQL of their own.

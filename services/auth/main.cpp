@@ -40,7 +40,7 @@ absl::StatusOr<AuthSettings> LoadSettings(const std::string& path) {
 
 absl::Status Serve(const AuthSettings& settings, const MachineIdentity& identity,
                    const std::shared_ptr<Service>& service) {
-  BERTH_RETURN_IF_ERROR(StartAndWait("auth", HostService(service)));
+  BERTH_RETURN_IF_ERROR(StartAndWait("auth", settings.serving.address, HostService(service)));
   rpc::Server::Options options;
   options.address = settings.serving.listen;
   BERTH_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,

@@ -40,6 +40,8 @@ constexpr mode_t kPublic = 0644;
 // What has expired is let in no more anyway: this bounds the state and ends open streams.
 constexpr absl::Duration kForgetEvery = absl::Minutes(1);
 
+constexpr absl::Duration kPrepareRetryDelay = absl::Seconds(1);
+
 constexpr size_t kUlaPrefixSize = 6;
 constexpr char kUlaFirstByte = '\xfd';  // RFC 4193 section 3.1: locally assigned.
 
@@ -62,6 +64,7 @@ Service::Service(Dependencies dependencies)
              {[this](const State& state, uint64_t position) {
                 access_.Replace(state.Entries(State::kAccessTopic));
                 if (state.initialised()) access_.Advance(position);
+                if (!std::exchange(prepared_, true)) Prepare();
               },
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t position) {
                 std::set<TopicKey> touched;
@@ -70,7 +73,8 @@ Service::Service(Dependencies dependencies)
                   if (key.first == State::kAccessTopic) access_.Set(key.second, state.View(key));
                 }
                 access_.Advance(position);
-              }}),
+              },
+              [this] { prepared_ = false; }}),
       dispatcher_(v1::LoginRequest::descriptor()->file()->service(0), &state_, &access_,
                   with_.executor, with_.clock) {
   AddHandlers();
@@ -191,19 +195,46 @@ void Service::AddHandlers() {
   dispatcher_.Watch<v1::WatchMachinesRequest>(State::kMachinesTopic);
 }
 
-void Service::Start(std::function<void(absl::Status)> started) {
-  state_.Start(kServicePrincipal, [this, started = std::move(started)](absl::Status status) {
-    if (!status.ok()) return started(std::move(status));
-    Prepare(started);
+void Service::Start(std::string address, std::function<void(absl::Status)> started) {
+  started_ = std::move(started);
+  state_.Start({kServicePrincipal, std::move(address)}, [this](absl::Status status) {
+    if (!status.ok()) return Started(std::move(status));
+    if (!state_.writer().Leading().ok()) Begin();
   });
 }
 
-void Service::Prepare(std::function<void(absl::Status)> started) {
+void Service::Begin() {
+  if (state_.writer().Leading().ok()) {
+    Prepare();
+  } else if (started_ != nullptr) {
+    StandBy();
+  }
+}
+
+void Service::StandBy() {
+  // Who leads the first start has to make the platform first.
+  const absl::StatusOr<std::optional<std::string>> made = with_.log->GetRow(kCaCertificateRow);
+  if (made.ok() && made->has_value()) return Started(LoadKeys());
+  with_.executor->PostAfter(kPrepareRetryDelay, [this] { Begin(); });
+}
+
+void Service::Started(absl::Status status) {
+  if (started_ != nullptr) return std::exchange(started_, nullptr)(std::move(status));
+  if (!status.ok()) LogError("what auth leads with is not complete", {{"why", status.message()}});
+}
+
+void Service::Prepared(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return Started(status);
+  // Another process leads, or the log cannot be reached: then it begins anew.
+  with_.executor->PostAfter(kPrepareRetryDelay, [this] { Begin(); });
+}
+
+void Service::Prepare() {
   const absl::StatusOr<std::string> bootstrap_token = ReadOrMakeBootstrapToken();
-  if (!bootstrap_token.ok()) return started(bootstrap_token.status());
+  if (!bootstrap_token.ok()) return Started(bootstrap_token.status());
   // Made here and thrown away where the platform exists already: the decision alone knows.
   absl::StatusOr<CertificateAuthority> ca = CertificateAuthority::Generate();
-  if (!ca.ok()) return started(ca.status());
+  if (!ca.ok()) return Started(ca.status());
   std::vector<RowChange> rows = {
       {kCaKeyRow, with_.key_ring->Wrap(ca->seed(), kCaKeyRow)},
       {kCaCertificateRow, ca->certificate_pem()},
@@ -219,19 +250,23 @@ void Service::Prepare(std::function<void(absl::Status)> started) {
           const State& state, const DecisionContext&) {
         return state.Initialise(ula_prefix, hash, rows);
       },
-      [this, started = std::move(started)](absl::StatusOr<v1::WhoAmIResponse> initialised) {
-        if (!initialised.ok()) return started(initialised.status());
-        if (absl::Status status = LoadKeys(); !status.ok()) return started(std::move(status));
+      [this](absl::StatusOr<v1::WhoAmIResponse> initialised) {
+        if (!initialised.ok()) return Prepared(initialised.status());
+        if (absl::Status status = LoadKeys(); !status.ok()) return Prepared(status);
         if (absl::Status status = WriteFileAtomically(absl::StrCat(with_.folder, "/", kCaFile),
                                                       ca_->certificate_pem(), kPublic);
             !status.ok()) {
-          return started(std::move(status));
+          return Prepared(status);
         }
-        CreateServiceJoinTokens(0, started);
+        CreateServiceJoinTokens(0, [this](absl::Status status) {
+          if (status.ok()) ForgetExpiredLater(++terms_);
+          Prepared(status);
+        });
       });
 }
 
 absl::Status Service::LoadKeys() {
+  if (ca_.has_value()) return absl::OkStatus();
   auto row = [this](const char* key) -> absl::StatusOr<std::string> {
     BERTH_ASSIGN_OR_RETURN(std::optional<std::string> value, with_.log->GetRow(key));
     if (!value.has_value()) {
@@ -262,10 +297,7 @@ absl::StatusOr<std::string> Service::ReadOrMakeBootstrapToken() const {
 }
 
 void Service::CreateServiceJoinTokens(size_t next, std::function<void(absl::Status)> done) {
-  if (next == with_.services.size()) {
-    ForgetExpiredLater();
-    return done(absl::OkStatus());
-  }
+  if (next == with_.services.size()) return done(absl::OkStatus());
   const std::string& name = with_.services[next];
   const std::string folder = absl::StrCat(with_.folder, "/", kJoinTokenFolder);
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -298,8 +330,9 @@ void Service::CreateServiceJoinTokens(size_t next, std::function<void(absl::Stat
       });
 }
 
-void Service::ForgetExpiredLater() {
-  with_.executor->PostAfter(kForgetEvery, [this] {
+void Service::ForgetExpiredLater(uint64_t term) {
+  with_.executor->PostAfter(kForgetEvery, [this, term] {
+    if (term != terms_ || !state_.writer().Leading().ok()) return;
     CommandOrigin origin;
     origin.principal = kServicePrincipal;
     origin.method = "ForgetExpired";
@@ -308,12 +341,12 @@ void Service::ForgetExpiredLater() {
         [](const State& state, const DecisionContext& context) {
           return state.ForgetExpired(context);
         },
-        [this](absl::StatusOr<v1::LogoutResponse> forgotten) {
+        [this, term](absl::StatusOr<v1::LogoutResponse> forgotten) {
           if (!forgotten.ok()) {
             LogWarning("what has expired is forgotten later",
                        {{"why", forgotten.status().message()}});
           }
-          ForgetExpiredLater();
+          ForgetExpiredLater(term);
         });
   });
 }

@@ -43,8 +43,9 @@ class Service {
   explicit Service(Dependencies dependencies);
 
   // Loads the log, makes a new platform where it is empty, and writes the files of the folder.
-  // `started` gets OK once calls can be served.
-  void Start(std::function<void(absl::Status)> started);
+  // `started` gets OK once calls can be served, or refused because another process leads; others
+  // are led to `address`, HOST:PORT, where this one does.
+  void Start(std::string address, std::function<void(absl::Status)> started);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
@@ -66,17 +67,28 @@ class Service {
   // Adds a command whose answer shows a token, made of a secret that is not stored.
   template <typename Request, typename Response>
   void Issue(std::function<void(Response*, const std::string& secret)> show);
-  void Prepare(std::function<void(absl::Status)> started);
+  void Begin();
+  void StandBy();
+  void Prepare();
+  void Prepared(const absl::Status& status);
+  void Started(absl::Status status);
   absl::Status LoadKeys();
   void CreateServiceJoinTokens(size_t next, std::function<void(absl::Status)> done);
   absl::StatusOr<std::string> ReadOrMakeBootstrapToken() const;
-  void ForgetExpiredLater();
+  void ForgetExpiredLater(uint64_t term);
   std::string DeriveSecret(const CommandOrigin& origin) const;
 
   const Dependencies with_;
+
+  // On the executor only.
+  std::function<void(absl::Status)> started_;  // Until it was told.
+  bool prepared_ = false;                      // For the term in which this process leads.
+  uint64_t terms_ = 0;  // How often it was prepared to lead; what an earlier one left ends.
+
   rpc::AccessView access_;
   EventSourced<State> state_;
   rpc::StateDispatcher<State> dispatcher_;
+  // Set before calls come, and not again.
   std::optional<CertificateAuthority> ca_;
   std::string ca_fingerprint_;
   std::optional<SecretBytes> token_key_;

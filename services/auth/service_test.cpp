@@ -32,7 +32,7 @@ struct World {
 // One life of the service.
 struct Auth {
   explicit Auth(World* in) : world(in) {
-    service.Start([this](absl::Status status) { started = std::move(status); });
+    service.Start("", [this](absl::Status status) { started = std::move(status); });
     executor.RunUntilIdle();
     REQUIRE(started == absl::OkStatus());
   }
@@ -117,6 +117,7 @@ TEST_CASE("who signs in is let in, also after a restart", "[auth][service]") {
   CHECK(auth.service.ca_certificate() == ca);
   SECTION("until the session has ended") {
     world.clock.Advance(State::kSessionDuration);
+    auth.executor.RunUntilIdle();  // Its lease has lapsed meanwhile.
     CHECK(auth.Call<v1::WhoAmIResponse>(v1::WhoAmIRequest(), {"", token}).status().code() ==
           absl::StatusCode::kUnauthenticated);
   }

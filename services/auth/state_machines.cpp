@@ -276,10 +276,12 @@ v1::ListServicesResponse State::Services() const {
 Decided<v1::Event, v1::AnnounceServiceResponse> State::Decide(
     const v1::AnnounceServiceRequest& request, const DecisionContext& context) const {
   if (!request.address().empty()) {
-    BERTH_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(request.address()));
-    if (address.host.empty() || address.port == 0) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<HostPort> addresses,
+                           ParseHostPorts(request.address()));
+    for (const HostPort& address : addresses) {
+      if (!address.host.empty() && address.port != 0) continue;
       return absl::InvalidArgumentError(
-          absl::StrCat(request.address(), " is not where a client could reach a service"));
+          absl::StrCat(FormatHostPort(address), " is not where a client could reach a service"));
     }
   }
   absl::string_view service = context.principal;

@@ -22,8 +22,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
   AddHandlers();
 }
 
-void Service::Start(std::function<void(absl::Status)> started) {
-  state_.Start(kServicePrincipal, std::move(started));
+void Service::Start(std::string address, std::function<void(absl::Status)> started) {
+  state_.Start({kServicePrincipal, std::move(address)}, std::move(started));
 }
 
 void Service::AddHandlers() {

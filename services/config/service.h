@@ -18,8 +18,9 @@ class Service {
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access);
 
-  // `started` gets OK once calls can be served.
-  void Start(std::function<void(absl::Status)> started);
+  // `started` gets OK once calls can be served, or refused because another process leads; others
+  // are led to `address`, HOST:PORT, where this one does.
+  void Start(std::string address, std::function<void(absl::Status)> started);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 

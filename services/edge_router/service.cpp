@@ -12,7 +12,9 @@ constexpr char kServicePrincipal[] = "service/edge-router";
 Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
                  rpc::AccessView* access)
     : executor_(executor),
-      state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids),
+      state_(State::kStream, LogWriter::Limits(), log, executor, clock, ids,
+             {[this](const State&, uint64_t) { FollowOthers(); }, nullptr,
+              [this] { importer_.Stop(); }}),
       dispatcher_(v1::ListRoutesRequest::descriptor()->file()->service(0), &state_, access,
                   executor, clock),
       importer_(State::kStream, executor, ids,
@@ -32,18 +34,25 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
   AddHandlers();
 }
 
-void Service::Start(std::function<void(absl::Status)> started) {
-  state_.Start(kServicePrincipal, std::move(started));
+void Service::Start(std::string address, std::function<void(absl::Status)> started) {
+  state_.Start({kServicePrincipal, std::move(address)}, std::move(started));
 }
 
 void Service::Follow(std::shared_ptr<rpc::Channel> config,
                      std::shared_ptr<rpc::Channel> scheduler) {
   executor_->Post([this, config = std::move(config), scheduler = std::move(scheduler)] {
-    importer_.Follow({{State::kConfigSource,
-                       rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(config)},
-                      {State::kSchedulerSource,
-                       rpc::Subscription::Over<scheduler::v1::WatchEndpointsRequest>(scheduler)}});
+    config_ = config;
+    scheduler_ = scheduler;
+    FollowOthers();
   });
+}
+
+void Service::FollowOthers() {
+  if (config_ == nullptr || !state_.writer().Leading().ok()) return;
+  importer_.Follow({{State::kConfigSource,
+                     rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(config_)},
+                    {State::kSchedulerSource,
+                     rpc::Subscription::Over<scheduler::v1::WatchEndpointsRequest>(scheduler_)}});
 }
 
 void Service::AddHandlers() {

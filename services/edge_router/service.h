@@ -22,10 +22,12 @@ class Service {
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access);
 
-  // `started` gets OK once calls can be served.
-  void Start(std::function<void(absl::Status)> started);
+  // `started` gets OK once calls can be served, or refused because another process leads; others
+  // are led to `address`, HOST:PORT, where this one does.
+  void Start(std::string address, std::function<void(absl::Status)> started);
 
-  // Begins to follow config and the scheduler over these channels. After Start.
+  // Begins to follow config and the scheduler over these channels, while this process leads. After
+  // Start.
   void Follow(std::shared_ptr<rpc::Channel> config, std::shared_ptr<rpc::Channel> scheduler);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
@@ -35,12 +37,16 @@ class Service {
 
  private:
   void AddHandlers();
+  void FollowOthers();
 
   Executor* const executor_;
   EventSourced<State> state_;
   rpc::StateDispatcher<State> dispatcher_;
 
-  rpc::Importer importer_;  // On the executor only.
+  // On the executor only.
+  rpc::Importer importer_;
+  std::shared_ptr<rpc::Channel> config_;     // nullptr: not a member yet.
+  std::shared_ptr<rpc::Channel> scheduler_;  // As config_.
 };
 
 }  // namespace berth::edge_router

@@ -101,7 +101,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
              {[this](const State& state, uint64_t) { Loaded(state); },
               [this](const State& state, const std::vector<v1::Event>& events, uint64_t) {
                 Published(state, events);
-              }}),
+              },
+              [this] { SteppedDown(); }}),
       dispatcher_(v1::ReportRequest::descriptor()->file()->service(0), &state_, access, executor,
                   clock),
       execs_(&relay_, ids),
@@ -114,8 +115,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
   AddHandlers();
 }
 
-void Service::Start(std::function<void(absl::Status)> started) {
-  state_.Start(kServicePrincipal, std::move(started));
+void Service::Start(std::string address, std::function<void(absl::Status)> started) {
+  state_.Start({kServicePrincipal, std::move(address)}, std::move(started));
 }
 
 void Service::CountFleet(std::function<void(absl::StatusOr<FleetNumbers>)> answer) {
@@ -126,17 +127,9 @@ void Service::CountFleet(std::function<void(absl::StatusOr<FleetNumbers>)> answe
 
 void Service::Follow(Platform platform) {
   executor_->Post([this, platform = std::move(platform)] {
-    config_ = platform.config;
+    platform_ = platform;
     grant_key_ = platform.grant_key;
-    importer_.Follow(
-        {{State::kConfigSource,
-          rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(platform.config)},
-         {State::kAuthSource,
-          rpc::Subscription::Over<auth::v1::WatchMachinesRequest>(platform.auth)},
-         {State::kEdgeRouterSource,
-          rpc::Subscription::Over<edge_router::v1::WatchRouteStatesRequest>(platform.edge_router)},
-         {State::kSecretsSource,
-          rpc::Subscription::Over<secrets::v1::WatchActiveSecretsRequest>(platform.secrets)}});
+    FollowOthers();
     // What waited for the key.
     state_.Read<std::vector<std::string>>(
         [](const State& state) -> absl::StatusOr<std::vector<std::string>> {
@@ -149,6 +142,19 @@ void Service::Follow(Platform platform) {
           for (const std::string& key : keys.value_or(std::vector<std::string>())) MarkDirty(key);
         });
   });
+}
+
+void Service::FollowOthers() {
+  if (!platform_.has_value() || !state_.writer().Leading().ok()) return;
+  importer_.Follow(
+      {{State::kConfigSource,
+        rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(platform_->config)},
+       {State::kAuthSource,
+        rpc::Subscription::Over<auth::v1::WatchMachinesRequest>(platform_->auth)},
+       {State::kEdgeRouterSource,
+        rpc::Subscription::Over<edge_router::v1::WatchRouteStatesRequest>(platform_->edge_router)},
+       {State::kSecretsSource,
+        rpc::Subscription::Over<secrets::v1::WatchActiveSecretsRequest>(platform_->secrets)}});
 }
 
 void Service::ExecuteImport(const Import& import, std::function<void(absl::Status)> done) {
@@ -167,6 +173,19 @@ void Service::Loaded(const State& state) {
   ScheduleLivenessCheck();
   wakes_.clear();
   for (const auto& [key, environment] : state.environments()) MarkDirty(key);
+  FollowOthers();
+}
+
+void Service::SteppedDown() {
+  // All of this is the leader's alone; the next one hears it anew.
+  importer_.Stop();
+  edge_reports_.clear();
+  edges_heard_.clear();
+  logs_followers_.clear();
+  wakes_.clear();
+  dirty_.clear();
+  reporting_.clear();
+  liveness_check_at_ = absl::InfiniteDuration();
 }
 
 void Service::Published(const State& state, const std::vector<v1::Event>& events) {
@@ -299,7 +318,7 @@ void Service::ReportRollouts(const State& state, const std::string& environment)
   const auto found = state.environments().find(environment);
   if (found == state.environments().end()) return;
   const Rollout& rollout = found->second.rollout;
-  if (rollout.reported || config_ == nullptr ||
+  if (rollout.reported || !platform_.has_value() ||
       (rollout.phase != v1::ROLLOUT_PHASE_SUCCEEDED && rollout.phase != v1::ROLLOUT_PHASE_FAILED) ||
       !reporting_.insert(environment).second) {
     return;
@@ -312,14 +331,18 @@ void Service::ReportRollouts(const State& state, const std::string& environment)
 }
 
 void Service::ReportRollout(config::v1::ReportRolloutRequest request) {
-  config_->CallAsync<config::v1::ReportRolloutResponse>(
+  platform_->config->CallAsync<config::v1::ReportRolloutResponse>(
       request, {}, [this, request](absl::StatusOr<config::v1::ReportRolloutResponse> response) {
         executor_->Post([this, request, status = response.status()] {
           const std::string environment = ToString(request.environment());
+          // Who leads now tells config what is still to be told.
+          if (!reporting_.contains(environment)) return;
           if (!status.ok()) {
             LogWarning("config could not be told how a rollout ended",
                        {{"environment", environment}, {"why", status.message()}});
-            executor_->PostAfter(kReportRetryDelay, [this, request] { ReportRollout(request); });
+            executor_->PostAfter(kReportRetryDelay, [this, request, environment] {
+              if (reporting_.contains(environment)) ReportRollout(request);
+            });
             return;
           }
           state_.Execute<v1::ReportResponse>(

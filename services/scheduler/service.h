@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -35,8 +36,9 @@ class Service {
   Service(EventLog* log, Executor* executor, const Clock* clock, IdSource* ids,
           rpc::AccessView* access, LivenessPolicy liveness = {});
 
-  // `started` gets OK once calls can be served.
-  void Start(std::function<void(absl::Status)> started);
+  // `started` gets OK once calls can be served, or refused because another process leads; others
+  // are led to `address`, HOST:PORT, where this one does.
+  void Start(std::string address, std::function<void(absl::Status)> started);
 
   // The other services, over this service's channels as a member, and the key of that member, which
   // signs grants and is read until the executor is stopped.
@@ -47,7 +49,7 @@ class Service {
     std::shared_ptr<rpc::Channel> secrets;
     const SigningKey* grant_key;
   };
-  // Begins to follow the others. After Start.
+  // Begins to follow the others, while this process leads. After Start.
   void Follow(Platform platform);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
@@ -67,7 +69,9 @@ class Service {
   void AddHandlers();
   void ExecuteImport(const Import& import, std::function<void(absl::Status)> done);
 
+  void FollowOthers();
   void Loaded(const State& state);
+  void SteppedDown();
   void Published(const State& state, const std::vector<v1::Event>& events);
   void FollowOutput(const v1::InstanceObserved& observed, const State& state);
   void MarkFences(std::function<void(absl::StatusOr<v1::ReportResponse>)> marked);
@@ -97,7 +101,7 @@ class Service {
 
   // On the executor only.
   std::vector<LogsFollower> logs_followers_;
-  std::shared_ptr<rpc::Channel> config_;
+  std::optional<Platform> platform_;       // Once it is a member.
   const SigningKey* grant_key_ = nullptr;  // nullptr: not a member yet.
   rpc::Importer importer_;
   std::set<std::string> dirty_;  // Environments to reconcile.

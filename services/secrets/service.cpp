@@ -23,6 +23,8 @@ constexpr char kSealingKeyRow[] = "secrets/sealing-key";
 constexpr char kDigestKeyRow[] = "secrets/digest-key";
 constexpr size_t kDigestKeySize = 32;
 
+constexpr absl::Duration kPrepareRetryDelay = absl::Seconds(1);
+
 // Of the value, without a copy outside guarded memory.
 std::string ValueDigest(const SecretBytes& key, const std::string& path, const SecretBytes& value) {
   SecretBytes message(path.size() + 1 + value.size());  // Zeroed: a path is followed by a zero.
@@ -43,23 +45,40 @@ absl::Status NotReady() {
 
 Service::Service(Dependencies dependencies)
     : with_(dependencies),
-      state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids),
+      state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids,
+             {[this](const State&, uint64_t) { Prepare(); }}),
       dispatcher_(v1::PutSecretRequest::descriptor()->file()->service(0), &state_, with_.access,
                   with_.executor, with_.clock) {
   AddHandlers();
   AddQueries();
 }
 
-void Service::Start(std::function<void(absl::Status)> started) {
-  state_.Start(kServicePrincipal, [this, started = std::move(started)](absl::Status status) {
-    if (!status.ok()) return started(std::move(status));
-    Prepare(started);
+void Service::Start(std::string address, std::function<void(absl::Status)> started) {
+  started_ = std::move(started);
+  state_.Start({kServicePrincipal, std::move(address)}, [this](absl::Status status) {
+    // Who leads prepares for it first.
+    if (!status.ok() || !state_.writer().Leading().ok()) Started(std::move(status));
   });
 }
 
-void Service::Prepare(std::function<void(absl::Status)> started) {
+void Service::Started(absl::Status status) {
+  if (started_ != nullptr) return std::exchange(started_, nullptr)(std::move(status));
+  if (!status.ok()) LogError("secrets cannot serve", {{"why", status.message()}});
+}
+
+void Service::Prepared(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return Started(status);
+  // Until then calls that need the keys are refused, as they are where another process leads.
+  with_.executor->PostAfter(kPrepareRetryDelay, [this] {
+    if (state_.writer().Leading().ok()) Prepare();
+  });
+  Started(absl::OkStatus());
+}
+
+void Service::Prepare() {
+  if (keys() != nullptr) return;
   const absl::StatusOr<std::optional<std::string>> found = with_.log->GetRow(kSealingKeyRow);
-  if (!found.ok()) return started(found.status());
+  if (!found.ok()) return Prepared(found.status());
   std::vector<RowChange> rows;
   if (!found->has_value()) {
     rows = {
@@ -80,8 +99,8 @@ void Service::Prepare(std::function<void(absl::Status)> started) {
         }
         return Decision<v1::Event, v1::GetSealingKeyResponse>{{}, {}, rows};
       },
-      [this, started = std::move(started)](const absl::StatusOr<v1::GetSealingKeyResponse>& made) {
-        started(made.ok() ? LoadKeys() : made.status());
+      [this](const absl::StatusOr<v1::GetSealingKeyResponse>& made) {
+        Prepared(made.ok() ? LoadKeys() : made.status());
       });
 }
 

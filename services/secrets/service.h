@@ -43,8 +43,9 @@ class Service {
   explicit Service(Dependencies dependencies);
 
   // Loads the log, and makes the service's keys where it is empty. `started` gets OK once calls can
-  // be served.
-  void Start(std::function<void(absl::Status)> started);
+  // be served, or refused because another process leads; others are led to `address`, HOST:PORT,
+  // where this one does.
+  void Start(std::string address, std::function<void(absl::Status)> started);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
 
@@ -61,10 +62,12 @@ class Service {
   void AddHandlers();
   void AddQueries();
 
-  void Prepare(std::function<void(absl::Status)> started);
+  void Prepare();
+  void Prepared(const absl::Status& status);
+  void Started(absl::Status status);
   absl::Status LoadKeys();
 
-  // nullptr until the service serves.
+  // nullptr until the service leads.
   std::shared_ptr<const Keys> keys() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The value of a put, encrypted. kInvalidArgument: it cannot be opened, or is too large.
@@ -82,6 +85,7 @@ class Service {
   absl::StatusOr<SecretBytes> OpenValue(const StoredVersion& version);
 
   const Dependencies with_;
+  std::function<void(absl::Status)> started_;  // Until it was told. On the executor only.
   EventSourced<State> state_;
   rpc::StateDispatcher<State> dispatcher_;
 

@@ -121,9 +121,10 @@ absl::StatusOr<std::unique_ptr<rpc::Server>> Listen(const ServerSettings& settin
 
 absl::Status Serve(const ServerSettings& settings, const std::shared_ptr<auth::Service>& auth,
                    std::vector<Running>* parts) {
-  BERTH_RETURN_IF_ERROR(StartAndWait("auth", HostService(auth)));
+  BERTH_RETURN_IF_ERROR(StartAndWait("auth", settings.serving.address, HostService(auth)));
   for (const Running& part : *parts) {
-    BERTH_RETURN_IF_ERROR(StartAndWait(part.foundation->name(), part.service));
+    BERTH_RETURN_IF_ERROR(
+        StartAndWait(part.foundation->name(), settings.serving.address, part.service));
   }
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
                          Listen(settings, auth.get(), *parts));
@@ -136,7 +137,7 @@ absl::Status Serve(const ServerSettings& settings, const std::shared_ptr<auth::S
     BERTH_ASSIGN_OR_RETURN(part.member, Member::Join(member));
     part.foundation->FollowAuth(part.member->services());
     if (part.service.follow != nullptr) part.service.follow(part.member->services());
-    part.foundation->Announce(part.member->services(), "");
+    part.foundation->Announce(part.member->services(), "", [] { return true; });
   }
   server->SetServing(true);
   LogInfo("berth-server serves",
