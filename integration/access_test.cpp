@@ -22,6 +22,7 @@
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/eventlog/v1/log.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/crypto/machine_identity.h"
@@ -275,6 +276,7 @@ std::vector<const rpc::Method*> AllMethods() {
                            config::v1::DeployRequest::descriptor()->file(),
                            scheduler::v1::ReportRequest::descriptor()->file(),
                            edge_router::v1::ListRoutesRequest::descriptor()->file(),
+                           eventlog::v1::ListRecordsRequest::descriptor()->file(),
                            secrets::v1::PutSecretRequest::descriptor()->file()}) {
     for (const rpc::Method& method : rpc::MethodsOf(*file->service(0))) methods.push_back(&method);
   }

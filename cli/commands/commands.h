@@ -23,6 +23,7 @@ std::vector<Command> ContextCommands();
 Command DeployCommand();
 Command StatusCommand();
 Command WhyCommand();
+Command EventsCommand();
 Command ExecCommand();
 Command RestartCommand();
 Command LogsCommand();

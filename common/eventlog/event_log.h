@@ -29,6 +29,26 @@ struct RowChange {
   std::optional<std::string> value;  // nullopt erases; erasing what is not there succeeds.
 };
 
+// What a log holds, for whoever does not write it: readers beside the writer, on connections of
+// their own, see what was durable when they read. An object is used from one thread at a time.
+// Errors as EventLog's.
+class LogReader {
+ public:
+  // Every row, and the position that they belong to: rows change with records.
+  struct Rows {
+    uint64_t position = 0;
+    std::vector<std::pair<std::string, std::string>> rows;  // In byte order of the keys.
+  };
+
+  virtual ~LogReader() = default;
+
+  // Up to `count_max` records that follow position `after`, in order; empty at the end of the log.
+  virtual absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) = 0;
+
+  // All of them, as of one moment.
+  virtual absl::StatusOr<Rows> ReadRows() = 0;
+};
+
 // The durable, ordered history of one service (its stream), and the rows beside it: what must be
 // erasable or re-wrappable and so cannot be in an immutable history (ciphertexts, keys, snapshots).
 //
@@ -39,10 +59,8 @@ struct RowChange {
 // (LeaseHeldBy in lease.h); kAborted — the lease was lost, or the position is taken, so that the
 // caller's picture of the log is wrong; kResourceExhausted — the disk is full; kDataLoss — what is
 // stored cannot be right (the message names the stream and the position).
-class EventLog {
+class EventLog : public LogReader {
  public:
-  virtual ~EventLog() = default;
-
   // Takes the lease, or renews it, for `duration` from some moment during this call; `holder` says
   // to others who this process is. A lease ends by itself, or with the object. Where the medium
   // allows only one process anyway (a file lock), it lasts as long as the object.
@@ -56,9 +74,6 @@ class EventLog {
   // stored: the caller reads the log again to find out. Needs the lease.
   virtual absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                               absl::Span<const RowChange> rows) = 0;
-
-  // Up to `count_max` records that follow position `after`, in order; empty at the end of the log.
-  virtual absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) = 0;
 
   // The row's value, or nullopt.
   virtual absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) = 0;

@@ -139,6 +139,16 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
     CHECK(*log->ListRows("") == Rows{{"a", "3"}});
   }
 
+  SECTION("all rows are read with the position that they belong to") {
+    CHECK(log->ReadRows()->position == 0);
+    CHECK(log->ReadRows()->rows.empty());
+    REQUIRE(append(0, {"one", "two"}, {{"b", "2"}, {"a", EveryByte()}}) == absl::OkStatus());
+    const auto all = log->ReadRows();
+    REQUIRE(all.status() == absl::OkStatus());
+    CHECK(all->position == 2);
+    CHECK((all->rows == Rows{{"a", EveryByte()}, {"b", "2"}}));
+  }
+
   SECTION("rows change without a record too") {
     REQUIRE(append(0, {"one"}) == absl::OkStatus());
     REQUIRE(append(1, {}, {{"a", "1"}}) == absl::OkStatus());

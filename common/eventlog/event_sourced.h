@@ -34,6 +34,8 @@ using TopicKey = std::pair<std::string, std::string>;
 //   Snapshot Save() const;
 //   void Load(const Snapshot&);                          total: the state is then what was saved
 //   static constexpr uint32_t kStateVersion;      raised where Apply means another state by events
+// if events of it name what belongs to an org, but not the org:
+//   std::string OrgOf(const Event&) const;     before Apply; empty: the event names it, or has none
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
 // or logging inside.
 //
@@ -86,6 +88,7 @@ class EventSourced : private StateMachine {
             stored.set_type(static_cast<uint32_t>(event.event_case()));
             stored.set_version(kEventVersion);
             event.SerializeToString(stored.mutable_payload());
+            if constexpr (requires { state_.OrgOf(event); }) stored.set_org(state_.OrgOf(event));
           }
           outcome.answer = decided->response.SerializeAsString();
           outcome.rows = std::move(decided->rows);

@@ -200,6 +200,7 @@ void LogWriter::StepDown(const absl::Status& why) {
   LogError("this process leads no more", {{"stream", stream_}, {"why", why.message()}});
   serving_ = false;
   machine_->SteppedDown(Leading());
+  if (changed_ != nullptr) changed_();
   Step();  // Everything that waits is answered now rather than after the next successful start.
   executor_->Post([this] { TryLead(); });
 }
@@ -258,6 +259,7 @@ absl::Status LogWriter::Lead() {
   ++terms_;
   machine_->Loaded(position_);
   if (leads_ != nullptr) leads_();
+  if (changed_ != nullptr) changed_();
   RenewLeaseLater();
   MarkIdle();
   return absl::OkStatus();
@@ -362,6 +364,8 @@ LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status 
     record.set_request_hash(KeyedFingerprint(origin.fingerprint));
   }
   if (origin.cause.position() != 0) *record.mutable_cause() = origin.cause;
+  record.set_org(origin.org);
+  for (const std::string& resource : origin.resources) record.add_resources(resource);
   *record.mutable_outcome() = ToProto(outcome);
   for (eventlog::v1::StoredEvent& event : decided.events) {
     *record.add_events() = std::move(event);
@@ -554,6 +558,7 @@ void LogWriter::Step() {
   for (const Made& made : batch) {
     if (made.record.events_size() > 0) machine_->Published(made.record);
   }
+  if (!batch.empty() && changed_ != nullptr) changed_();
 }
 
 }  // namespace berth

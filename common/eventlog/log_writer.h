@@ -36,6 +36,8 @@ struct CommandOrigin {
   std::string request_id;   // Empty: harmless to repeat (imports, reports, timers).
   std::string fingerprint;  // A hash of the request as received; with request_id only.
   eventlog::v1::RecordId cause;
+  std::string org;                     // That it is about; empty: none, or several.
+  std::vector<std::string> resources;  // Of that org.
 };
 
 // Whether a command that changes nothing leaves a record.
@@ -155,6 +157,9 @@ class LogWriter {
 
   // `leads` is called, on the executor, each time this process begins to lead. Before Start.
   void WhenLeading(std::function<void()> leads) { leads_ = std::move(leads); }
+  // `changed` is called on the executor when there is more to read, durable and published, and when
+  // this process leads no more. It must not block. Before Start.
+  void WhenChanged(std::function<void()> changed) { changed_ = std::move(changed); }
 
   // Takes the lease and loads the state, or follows the process that has it, trying again while the
   // log is unreachable. `started` gets OK once this process leads or stands by, or the error that
@@ -259,6 +264,7 @@ class LogWriter {
   IdSource* const ids_;
   Observer observer_;
   std::function<void()> leads_;
+  std::function<void()> changed_;
 
   // On the executor only.
   LeaseHolder holder_;
@@ -282,8 +288,7 @@ class LogWriter {
 
   // Written on the executor, read by any thread.
   std::atomic<bool> serving_ = false;
-  std::atomic<int64_t> lease_taken_ns_ =
-      0;  // Since the clock's beginning, before it was asked for.
+  std::atomic<int64_t> lease_taken_ns_ = 0;  // Since the clock's beginning; before it was asked.
   std::atomic<uint64_t> durable_position_ = 0;
 
   mutable Mutex mutex_;

@@ -127,6 +127,13 @@ absl::StatusOr<std::vector<StoredRecord>> MemoryEventLog::Read(uint64_t after, s
   return records;
 }
 
+absl::StatusOr<LogReader::Rows> MemoryEventLog::ReadRows() {
+  MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  const MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  return Rows{stream.records.size(), {stream.rows.begin(), stream.rows.end()}};
+}
+
 absl::StatusOr<std::optional<std::string>> MemoryEventLog::GetRow(absl::string_view key) {
   MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());

@@ -202,6 +202,25 @@ absl::StatusOr<std::vector<StoredRecord>> PostgresEventLog::ReadThrough(
   return records;
 }
 
+absl::StatusOr<LogReader::Rows> PostgresEventLog::ReadRows() {
+  Rows all;
+  BERTH_RETURN_IF_ERROR(database_->Transact([&](PostgresTransaction& transaction) {
+    all = {};
+    // One statement sees one moment, however the database isolates transactions.
+    const pqxx::result found = transaction.Run(
+        "SELECT p.position, encode(r.key, 'hex'), encode(r.value, 'hex') "
+        "FROM (SELECT coalesce(max(position), 0) AS position FROM berth_record WHERE stream = $1) "
+        "AS p LEFT JOIN berth_row AS r ON r.stream = $1 ORDER BY r.key",
+        stream_);
+    for (const auto& row : found) {
+      all.position = row[0].as<uint64_t>();
+      if (!row[1].is_null()) all.rows.emplace_back(BytesOf(row[1]), BytesOf(row[2]));
+    }
+    return absl::OkStatus();
+  }));
+  return all;
+}
+
 absl::StatusOr<std::optional<std::string>> PostgresEventLog::GetRow(absl::string_view key) {
   std::optional<std::string> value;
   BERTH_RETURN_IF_ERROR(database_->Transact([&](PostgresTransaction& transaction) {

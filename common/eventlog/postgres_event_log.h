@@ -23,6 +23,7 @@ class PostgresEventLog : public EventLog {
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
+  absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
   absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListRows(
       absl::string_view prefix) override;

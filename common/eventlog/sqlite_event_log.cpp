@@ -5,8 +5,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
-#include "common/eventlog/read_limit.h"
 #include "common/eventlog/sqlite_file.h"
+#include "common/eventlog/sqlite_queries.h"
 #include "common/log/log.h"
 #include "common/status/status_macros.h"
 
@@ -41,8 +41,8 @@ absl::Status SqliteEventLog::PrepareStatements() {
       {&statements_.insert_row, "INSERT INTO rows (key, value) VALUES (?1, ?2)"},
       {&statements_.replace_row, "UPDATE rows SET value = ?2 WHERE key = ?1"},
       {&statements_.erase_row, "DELETE FROM rows WHERE key = ?1"},
-      {&statements_.read_records,
-       "SELECT position, hash, bytes FROM records WHERE position > ?1 ORDER BY position LIMIT ?2"},
+      {&statements_.read_records, kReadRecordsSql},
+      {&statements_.read_rows, kReadRowsSql},
       {&statements_.get_row, "SELECT value FROM rows WHERE key = ?1"},
       {&statements_.list_rows, "SELECT key, value FROM rows WHERE key >= ?1 ORDER BY key"},
   };
@@ -135,26 +135,11 @@ void SqliteEventLog::Checkpoint() {
 }
 
 absl::StatusOr<std::vector<StoredRecord>> SqliteEventLog::Read(uint64_t after, size_t count_max) {
-  SqliteStatement& statement = statements_.read_records;
-  statement.Bind(1, static_cast<int64_t>(after)).Bind(2, static_cast<int64_t>(count_max));
-  std::vector<StoredRecord> records;
-  size_t bytes = 0;
-  while (bytes < kReadBytesMax) {
-    BERTH_ASSIGN_OR_RETURN(const bool has_row, statement.Step());
-    if (!has_row) return records;
-    const uint64_t expected = after + records.size() + 1;
-    StoredRecord record{static_cast<uint64_t>(statement.Number(0)), statement.Bytes(2),
-                        statement.Bytes(1)};
-    if (record.position != expected) {
-      statement.Reset();
-      return absl::DataLossError(absl::StrCat(path_, ": stream ", stream_, ", position ", expected,
-                                              " is missing; restore a backup"));
-    }
-    bytes += record.bytes.size();
-    records.push_back(std::move(record));
-  }
-  statement.Reset();
-  return records;
+  return ReadRecords(statements_.read_records, path_, stream_, after, count_max);
+}
+
+absl::StatusOr<LogReader::Rows> SqliteEventLog::ReadRows() {
+  return berth::ReadRows(statements_.read_rows);
 }
 
 absl::StatusOr<std::optional<std::string>> SqliteEventLog::GetRow(absl::string_view key) {

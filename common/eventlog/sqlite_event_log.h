@@ -37,6 +37,7 @@ class SqliteEventLog : public EventLog {
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
+  absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
   absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListRows(
       absl::string_view prefix) override;
@@ -51,6 +52,7 @@ class SqliteEventLog : public EventLog {
     SqliteStatement replace_row;
     SqliteStatement erase_row;
     SqliteStatement read_records;
+    SqliteStatement read_rows;
     SqliteStatement get_row;
     SqliteStatement list_rows;
   };

@@ -185,4 +185,10 @@ absl::StatusOr<SqliteConnection> OpenSqliteFile(const std::string& path, const s
   return connection;
 }
 
+absl::Status CheckSqliteFile(SqliteConnection& connection, const std::string& path,
+                             const std::string& stream) {
+  BERTH_RETURN_IF_ERROR(CheckIdentity(connection, path));
+  return CheckStream(connection, path, stream);
+}
+
 }  // namespace berth

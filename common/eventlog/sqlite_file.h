@@ -15,4 +15,8 @@ namespace berth {
 absl::StatusOr<SqliteConnection> OpenSqliteFile(const std::string& path, const std::string& stream,
                                                 const std::string& vfs);
 
+// Refuses what is not the log of `stream` in a format that this version knows; reads only.
+absl::Status CheckSqliteFile(SqliteConnection& connection, const std::string& path,
+                             const std::string& stream);
+
 }  // namespace berth

@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/hash.h"
+#include "common/ids/names.h"
+#include "common/rpc/subject.h"
 #include "common/rpc/token.h"
 #include "common/status/error_details.h"
 #include "common/sync/mutex.h"
@@ -93,6 +95,14 @@ void Dispatcher::AdmitNow(const IncomingCall& incoming, const std::string& bytes
   call.origin.method = incoming.method->full_name;
   call.origin.request_id = incoming.request_id;
   call.origin.fingerprint = Blake2b256({bytes});
+  const Subject subject = SubjectOf(request);
+  call.origin.resources.assign(subject.resources.begin(), subject.resources.end());
+  // The org that the permission was asked for in, and not what else the request names.
+  if (std::string org = OrgOf(*incoming.method, request); CheckName("org", org).ok()) {
+    call.origin.org = std::move(org);
+  } else if (incoming.method->org_field.empty() && call.caller.machine.has_value()) {
+    call.origin.org = call.caller.machine->org();
+  }
   const absl::Status permitted = gate_.Permit(call.caller, *incoming.method, request);
   if (permitted.ok()) return admitted(std::move(call));
   // Nobody's calls are not written down: they would let anyone fill the disk.

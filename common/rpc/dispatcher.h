@@ -95,6 +95,7 @@ class Dispatcher {
              Executor* executor, const Clock* clock,
              std::function<void(CommandOrigin, absl::Status, std::function<void(absl::Status)>)>
                  record_refusal);
+  virtual ~Dispatcher() = default;
 
   // Adds the handler of the method that takes Request and returns Response.
   template <typename Request, typename Response>
@@ -134,6 +135,9 @@ class Dispatcher {
   void Open(IncomingCall call, const std::string& request, std::shared_ptr<Stream> stream);
 
   const google::protobuf::ServiceDescriptor& service() const { return *service_; }
+
+  // The Event message of the service's log; nullptr where it has none.
+  virtual const google::protobuf::Message* event() const { return nullptr; }
 
   // `leading` says whether this process leads; where it does not, its refusal is every call's
   // answer, whoever calls. From any thread. Before the first call.

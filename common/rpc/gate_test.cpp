@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/eventlog/v1/log.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/clock/manual_clock.h"
@@ -33,6 +34,7 @@ std::vector<const google::protobuf::ServiceDescriptor*> Services() {
                            config::v1::DeployRequest::descriptor()->file(),
                            scheduler::v1::ReportRequest::descriptor()->file(),
                            edge_router::v1::ListRoutesRequest::descriptor()->file(),
+                           eventlog::v1::ListRecordsRequest::descriptor()->file(),
                            secrets::v1::PutSecretRequest::descriptor()->file()}) {
     REQUIRE(file->service_count() == 1);
     services.push_back(file->service(0));

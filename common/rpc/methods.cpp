@@ -12,6 +12,7 @@
 #include "berth/auth/v1/auth.pb.h"
 #include "berth/config/v1/config.pb.h"
 #include "berth/edge_router/v1/edge_router.pb.h"
+#include "berth/eventlog/v1/log.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 #include "berth/secrets/v1/secrets.pb.h"
 #include "common/check/check.h"
@@ -32,6 +33,7 @@ std::vector<const ServiceDescriptor*> AllServices() {
        {auth::v1::LoginRequest::descriptor()->file(),
         config::v1::DeployRequest::descriptor()->file(),
         edge_router::v1::ListRoutesRequest::descriptor()->file(),
+        eventlog::v1::ListRecordsRequest::descriptor()->file(),
         scheduler::v1::ReportRequest::descriptor()->file(),
         secrets::v1::PutSecretRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) services.push_back(file->service(i));
@@ -59,9 +61,16 @@ Method Describe(const MethodDescriptor* descriptor) {
                 absl::StrCat("/", descriptor->service()->full_name(), "/", descriptor->name()),
                 descriptor->full_name(),
                 access.permission(),
-                {}};
+                {},
+                nullptr};
   if (!access.org_field().empty()) {
     method.org_field = FindField(descriptor->input_type(), access.org_field());
+  }
+  if (!access.service_field().empty()) {
+    const std::vector<const FieldDescriptor*> field =
+        FindField(descriptor->input_type(), access.service_field());
+    BERTH_CHECK_MESSAGE(field.size() == 1, method.full_name);
+    method.service_field = field.front();
   }
   return method;
 }
@@ -129,7 +138,15 @@ const Method& MethodFor(const Descriptor& request) {
   return *found->second;
 }
 
-std::string ServiceNameOf(const Method& method) {
+std::string ServiceNameOf(const Method& method, const std::string& request) {
+  if (method.service_field != nullptr) {
+    const std::unique_ptr<google::protobuf::Message> message(
+        google::protobuf::MessageFactory::generated_factory()
+            ->GetPrototype(method.descriptor->input_type())
+            ->New());
+    if (!message->ParseFromString(request)) return "";
+    return message->GetReflection()->GetString(*message, method.service_field);
+  }
   // The package is berth.NAME.v1.
   const std::vector<std::string> package =
       absl::StrSplit(method.descriptor->file()->package(), '.');

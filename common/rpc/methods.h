@@ -19,6 +19,8 @@ struct Method {
   options::v1::Permission permission;
   // The way to the request's field that names the org; empty where the RPC is not about one.
   std::vector<const google::protobuf::FieldDescriptor*> org_field;
+  // The request's field that names the service that answers; nullptr where that of the proto does.
+  const google::protobuf::FieldDescriptor* service_field = nullptr;
 };
 
 // The methods of a service, in the order of its proto. kInternal: a method declares no permission,
@@ -30,9 +32,10 @@ const std::vector<Method>& MethodsOf(const google::protobuf::ServiceDescriptor& 
 // messages are unique to their method.
 const Method& MethodFor(const google::protobuf::Descriptor& request);
 
-// The service that a method belongs to, by the name it has in its certificate: "edge-router" for
-// the methods of berth.edge_router.v1.EdgeRouterService.
-std::string ServiceNameOf(const Method& method);
+// The service that answers such a call, by the name it has in its certificate: "edge-router" for
+// the methods of berth.edge_router.v1.EdgeRouterService, and what the serialised request names
+// where every service serves the method.
+std::string ServiceNameOf(const Method& method, const std::string& request);
 
 // What the org field of a request holds; empty where the method has none.
 std::string OrgOf(const Method& method, const google::protobuf::Message& request);

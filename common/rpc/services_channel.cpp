@@ -44,7 +44,7 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
     if (with.request_id.empty()) {
       with.request_id = absl::BytesToHexString(RandomIdSource().NewNonce());
     }
-    const std::string service = ServiceNameOf(method);
+    const std::string service = ServiceNameOf(method, request);
     const std::shared_ptr<Channel> first = To(service);
     absl::StatusOr<std::string> answer = first->CallBytes(method, request, with);
     if (!MayBeElsewhere(service, first, answer.status())) return answer;
@@ -55,7 +55,7 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
 
   void CallBytesAsync(const Method& method, const std::string& request, const CallOptions& options,
                       std::function<void(absl::StatusOr<std::string>)> done) override {
-    const std::string service = ServiceNameOf(method);
+    const std::string service = ServiceNameOf(method, request);
     const std::shared_ptr<Channel> asked = To(service);
     asked->CallBytesAsync(method, request, options,
                           [self = shared_from_this(), service, asked,
@@ -68,7 +68,7 @@ class RoutedChannel : public Channel, public std::enable_shared_from_this<Routed
   std::unique_ptr<ClientStream> OpenBytes(const Method& method, const std::string& request,
                                           std::function<absl::Status(const std::string&)> received,
                                           std::function<void(absl::Status)> ended) override {
-    const std::string service = ServiceNameOf(method);
+    const std::string service = ServiceNameOf(method, request);
     if (options_.streams_wait && service != kAuth && !Asked()) {
       Learnt(auth_->Call<auth::v1::ListServicesResponse>(auth::v1::ListServicesRequest(), ToAsk()));
     }

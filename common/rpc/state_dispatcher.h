@@ -32,6 +32,10 @@ class StateDispatcher : public Dispatcher {
     state->WhenSteppedDown([this](const absl::Status& why) { EndStreams(why); });
   }
 
+  const google::protobuf::Message* event() const override {
+    return &State::Event::default_instance();
+  }
+
   // Adds a command. State::Decide gets the request, and after it the caller or the context of the
   // decision where it wants one of them.
   template <typename Request, typename Response>

@@ -1,10 +1,13 @@
 #include "common/service_process/open_log.h"
 
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/eventlog/postgres_database.h"
 #include "common/eventlog/postgres_event_log.h"
 #include "common/eventlog/sqlite_event_log.h"
+#include "common/eventlog/sqlite_log_reader.h"
 #include "common/files/atomic_file.h"
 #include "common/status/status_macros.h"
 
@@ -50,6 +53,17 @@ absl::StatusOr<EventLogs> OpenLogs(const LogSettings& settings, const std::strin
     logs[stream] = std::make_unique<PostgresEventLog>(database, stream);
   }
   return logs;
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> OpenLogReader(const LogSettings& settings,
+                                                         const std::string& folder,
+                                                         const std::string& stream) {
+  if (settings.postgres.empty()) {
+    return SqliteLogReader::Open(absl::StrCat(folder, "/", stream, ".db"), stream);
+  }
+  BERTH_ASSIGN_OR_RETURN(std::shared_ptr<PostgresDatabase> database,
+                         PostgresDatabase::Create(settings.postgres, {stream}));
+  return std::make_unique<PostgresEventLog>(std::move(database), stream);
 }
 
 }  // namespace berth

@@ -27,4 +27,9 @@ using EventLogs = std::map<std::string, std::unique_ptr<EventLog>>;
 absl::StatusOr<EventLogs> OpenLogs(const LogSettings& settings, const std::string& folder,
                                    const std::vector<std::string>& streams);
 
+// Opens a reader beside the writer of the stream, of this process or of another.
+absl::StatusOr<std::unique_ptr<LogReader>> OpenLogReader(const LogSettings& settings,
+                                                         const std::string& folder,
+                                                         const std::string& stream);
+
 }  // namespace berth

@@ -9,6 +9,7 @@
 #include "common/member/member.h"
 #include "common/metrics/metrics_server.h"
 #include "common/metrics/service_metrics.h"
+#include "common/service_process/served_past.h"
 #include "common/status/status_macros.h"
 #include "common/sync/notification.h"
 
@@ -20,7 +21,7 @@ constexpr absl::Duration kStopNoticedWithin = absl::Milliseconds(500);
 
 absl::Status Serve(const ServiceSettings& settings, const rpc::Server::Options& options,
                    const std::shared_ptr<rpc::Channel>& services, const HostedService& service,
-                   ServiceFoundation* foundation) {
+                   ServedPast* past, ServiceFoundation* foundation) {
   // Whoever leads is where the service is found, from each take-over on.
   service.writer->WhenLeading([foundation, services, writer = service.writer,
                                address = settings.serving.AnnouncedAddress()] {
@@ -28,7 +29,7 @@ absl::Status Serve(const ServiceSettings& settings, const rpc::Server::Options& 
   });
   BERTH_RETURN_IF_ERROR(StartAndWait(foundation->name(), settings.serving.address, service));
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                         rpc::Server::Start(options, {service.dispatcher}));
+                         rpc::Server::Start(options, {service.dispatcher, past->dispatcher()}));
   foundation->FollowAuth(services);
   if (service.follow != nullptr) service.follow(services);
   server->SetServing(true);
@@ -59,9 +60,12 @@ absl::Status Run(const ServiceProgram& program, const ServiceSettings& settings)
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, foundation->identity().PrivateKeyPem());
   BERTH_ASSIGN_OR_RETURN(const HostedService service, program.make(foundation.get()));
   const std::shared_ptr<void> measured = Measure(&metrics, name, service);
+  ServedPast past(settings.serving.log, settings.member.state, {{name, service}},
+                  foundation->access());
   const absl::Status served =
-      Serve(settings, options, member.services(), service, foundation.get());
+      Serve(settings, options, member.services(), service, &past, foundation.get());
   // The calls have ended with the server, and each that was let in was answered.
+  past.Stop();
   foundation->Stop();
   return absl::IsCancelled(served) ? absl::OkStatus() : served;
 }

@@ -15,6 +15,7 @@
 #include "common/log/log.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/server.h"
+#include "common/service_process/served_past.h"
 #include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
 #include "services/auth/service.h"
@@ -39,7 +40,7 @@ absl::StatusOr<AuthSettings> LoadSettings(const std::string& path) {
 }
 
 absl::Status Serve(const AuthSettings& settings, const MachineIdentity& identity,
-                   const std::shared_ptr<Service>& service) {
+                   const std::shared_ptr<Service>& service, ServedPast* past) {
   BERTH_RETURN_IF_ERROR(StartAndWait("auth", settings.serving.address, HostService(service)));
   rpc::Server::Options options;
   options.address = settings.serving.listen;
@@ -50,7 +51,7 @@ absl::Status Serve(const AuthSettings& settings, const MachineIdentity& identity
       service->IssueCertificate(identity.public_keys().identity, {"auth"}, addresses));
   BERTH_ASSIGN_OR_RETURN(options.private_key_pem, identity.PrivateKeyPem());
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                         rpc::Server::Start(options, {&service->dispatcher()}));
+                         rpc::Server::Start(options, {&service->dispatcher(), past->dispatcher()}));
   server->SetServing(true);
   LogInfo("berth-auth serves", {{"address", options.address}, {"version", BERTH_VERSION}});
   WaitForStop();
@@ -81,8 +82,11 @@ absl::Status Run(const AuthSettings& settings) {
                    settings.state,
                    {std::begin(rpc::kServicesBesideAuth), std::end(rpc::kServicesBesideAuth)}});
   const std::shared_ptr<void> measured = Measure(&metrics, "auth", HostService(service));
-  const absl::Status served = Serve(settings, identity, service);
+  ServedPast past(settings.serving.log, settings.state, {{"auth", HostService(service)}},
+                  &service->access());
+  const absl::Status served = Serve(settings, identity, service, &past);
   // The calls have ended with the server, and each that was let in was answered.
+  past.Stop();
   executor.Stop();
   return absl::IsCancelled(served) ? absl::OkStatus() : served;
 }

@@ -22,6 +22,8 @@ Service::Service(EventLog* log, Executor* executor, const Clock* clock, IdSource
                   CommandOrigin origin;
                   origin.principal = kServicePrincipal;
                   origin.method = "Import";
+                  origin.cause.set_stream(import.source);
+                  origin.cause.set_position(import.revision.position());
                   state_.Execute<v1::ListRoutesResponse>(
                       origin, Recorded::kOnChange,
                       [import](const State& state, const DecisionContext& context) {

@@ -158,8 +158,11 @@ void Service::FollowOthers() {
 }
 
 void Service::ExecuteImport(const Import& import, std::function<void(absl::Status)> done) {
+  CommandOrigin origin = Internal("Import");
+  origin.cause.set_stream(import.source);
+  origin.cause.set_position(import.revision.position());
   state_.Execute<v1::ReportResponse>(
-      Internal("Import"), Recorded::kOnChange,
+      std::move(origin), Recorded::kOnChange,
       [import](const State& state, const DecisionContext&) { return state.Decide(import); },
       [done = std::move(done)](absl::StatusOr<v1::ReportResponse> imported) {
         done(imported.status());

@@ -620,6 +620,25 @@ void TouchInstance(const InstanceEvent& event, std::set<TopicKey>* keys) {
 
 }  // namespace
 
+std::string State::OrgOf(const Event& event) const {
+  const auto of_host = [this](const std::string& name) {
+    const auto host = hosts_.find(name);
+    return host == hosts_.end() ? "" : host->second.machine.org();
+  };
+  const auto of_edge = [this](const std::string& name) {
+    const auto edge = edges_.find(name);
+    return edge == edges_.end() ? "" : edge->second.machine.org();
+  };
+  if (event.has_host_facts_changed()) return of_host(event.host_facts_changed().host());
+  if (event.has_host_presence_changed()) return of_host(event.host_presence_changed().host());
+  if (event.has_host_removed()) return of_host(event.host_removed().host());
+  if (event.has_host_labelled()) return of_host(event.host_labelled().host());
+  if (event.has_edge_removed()) return of_edge(event.edge_removed().edge());
+  if (event.has_edge_excluded()) return of_edge(event.edge_excluded().edge());
+  if (event.has_edge_included()) return of_edge(event.edge_included().edge());
+  return "";
+}
+
 void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
   switch (event.event_case()) {
     case Event::kInstancePlaced: {

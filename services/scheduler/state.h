@@ -169,6 +169,9 @@ class State {
 
   void Apply(const Event& event);
 
+  // Of an event that names a host or an edge only.
+  std::string OrgOf(const Event& event) const;
+
   void Touched(const Event& event, std::set<TopicKey>* keys) const;
   std::optional<std::string> View(const TopicKey& key) const;
   TopicEntries Entries(const std::string& topic) const;

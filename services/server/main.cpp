@@ -20,6 +20,7 @@
 #include "common/member/member.h"
 #include "common/metrics/metrics_server.h"
 #include "common/rpc/server.h"
+#include "common/service_process/served_past.h"
 #include "common/service_process/service_process.h"
 #include "common/status/status_macros.h"
 #include "services/auth/service.h"
@@ -99,12 +100,12 @@ absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
 
 // The port with auth and all parts on it.
 absl::StatusOr<std::unique_ptr<rpc::Server>> Listen(const ServerSettings& settings,
-                                                    auth::Service* auth,
+                                                    auth::Service* auth, ServedPast* past,
                                                     const std::vector<Running>& parts) {
   BERTH_ASSIGN_OR_RETURN(const MachineIdentity identity,
                          MachineIdentity::LoadOrCreate(settings.state + "/identity"));
   std::vector<std::string> names = {"auth"};
-  std::vector<rpc::Dispatcher*> dispatchers = {&auth->dispatcher()};
+  std::vector<rpc::Dispatcher*> dispatchers = {&auth->dispatcher(), past->dispatcher()};
   for (const Running& part : parts) {
     names.push_back(part.foundation->name());
     dispatchers.push_back(part.service.dispatcher);
@@ -120,14 +121,14 @@ absl::StatusOr<std::unique_ptr<rpc::Server>> Listen(const ServerSettings& settin
 }
 
 absl::Status Serve(const ServerSettings& settings, const std::shared_ptr<auth::Service>& auth,
-                   std::vector<Running>* parts) {
+                   ServedPast* past, std::vector<Running>* parts) {
   BERTH_RETURN_IF_ERROR(StartAndWait("auth", settings.serving.address, HostService(auth)));
   for (const Running& part : *parts) {
     BERTH_RETURN_IF_ERROR(
         StartAndWait(part.foundation->name(), settings.serving.address, part.service));
   }
   BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                         Listen(settings, auth.get(), *parts));
+                         Listen(settings, auth.get(), past, *parts));
   MemberSettings member;
   BERTH_ASSIGN_OR_RETURN(member.server, OwnAddress(settings.serving, server->port()));
   member.ca_file = settings.state + "/ca.pem";
@@ -177,8 +178,12 @@ absl::Status Run(const ServerSettings& settings) {
     std::shared_ptr<void> measured = Measure(&metrics, part.name, service);
     parts.push_back({std::move(foundation), std::move(service), std::nullopt, std::move(measured)});
   }
-  const absl::Status served = Serve(settings, auth, &parts);
+  std::vector<ServedPast::Named> with_past = {{"auth", HostService(auth)}};
+  for (const Running& part : parts) with_past.push_back({part.foundation->name(), part.service});
+  ServedPast past(settings.serving.log, settings.state, with_past, &auth->access());
+  const absl::Status served = Serve(settings, auth, &past, &parts);
   // The calls have ended with the server, and each that was let in was answered.
+  past.Stop();
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) part->foundation->Stop();
   auth_executor.Stop();
   return absl::IsCancelled(served) ? absl::OkStatus() : served;
