@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "cli/errors.h"
 #include "common/yaml/nearest_name.h"
@@ -15,6 +16,17 @@ namespace {
 
 constexpr size_t kColumn = 26;
 constexpr char kGlobalGroup[] = "Global options";
+// Stands for "=" in the names that the library is told: since its version 2.5 it refuses that.
+constexpr char kForEquals[] = "\x1d";
+
+std::string NameOf(const std::string& placeholder) {
+  return absl::StrReplaceAll(placeholder, {{"=", kForEquals}});
+}
+
+// In a name, or a text of the library's with names in it.
+std::string Shown(const std::string& text) {
+  return absl::StrReplaceAll(text, {{kForEquals, "="}});
+}
 
 class CliArguments : public Arguments {
  public:
@@ -48,19 +60,19 @@ class CliArguments : public Arguments {
   }
   void Positional(const std::string& placeholder, std::string* value,
                   const std::string& description) override {
-    app_->add_option(placeholder, *value, description);
+    app_->add_option(NameOf(placeholder), *value, description);
   }
   void RequiredPositional(const std::string& placeholder, std::string* value,
                           const std::string& description) override {
-    app_->add_option(placeholder, *value, description)->required();
+    app_->add_option(NameOf(placeholder), *value, description)->required();
   }
   void Positionals(const std::string& placeholder, std::vector<std::string>* values,
                    const std::string& description) override {
-    app_->add_option(placeholder, *values, description)->expected(0, -1);
+    app_->add_option(NameOf(placeholder), *values, description)->expected(0, -1);
   }
   void RequiredPositionals(const std::string& placeholder, std::vector<std::string>* values,
                            const std::string& description) override {
-    app_->add_option(placeholder, *values, description)->required()->expected(1, -1);
+    app_->add_option(NameOf(placeholder), *values, description)->required()->expected(1, -1);
   }
 
  private:
@@ -95,7 +107,7 @@ std::string Row(const std::string& name, const std::string& description) {
 }
 
 std::string PlaceholderOf(const CLI::Option& option) {
-  const std::string name = option.get_name(true);
+  const std::string name = Shown(option.get_name(true));
   return option.get_required() ? name : absl::StrCat("[", name, "]");
 }
 
@@ -116,7 +128,8 @@ class Help : public CLI::FormatterBase {
       if (option->get_positional()) {
         absl::StrAppend(&text, " ", PlaceholderOf(*option),
                         option->get_expected_max() > 1 ? "…" : "");
-        absl::StrAppend(&positionals, Row(option->get_name(true), option->get_description()));
+        absl::StrAppend(&positionals,
+                        Row(Shown(option->get_name(true)), option->get_description()));
         continue;
       }
       std::string name = absl::StrJoin(absl::StrSplit(option->get_name(false, true), ','), ", ");
@@ -220,7 +233,7 @@ absl::StatusOr<CommandLine::Parsed> CommandLine::Parse(const std::vector<std::st
     const CLI::App& reached = Reached(*app_);
     const std::vector<const CLI::App*> subcommands = SubcommandsOf(reached);
     if (subcommands.empty()) {
-      return Mistake(absl::StrCat(PathOf(reached), ": ", error.what()));
+      return Mistake(absl::StrCat(PathOf(reached), ": ", Shown(error.what())));
     }
     const std::vector<std::string> names = NamesOf(subcommands);
     const std::vector<std::string> left = app_->remaining(true);
