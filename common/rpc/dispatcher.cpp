@@ -1,5 +1,6 @@
 #include "common/rpc/dispatcher.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
@@ -33,12 +34,15 @@ Dispatcher::Dispatcher(
 
 void Dispatcher::Add(const google::protobuf::Descriptor* request,
                      const google::protobuf::Descriptor* response, Handler handler) {
-  const Method& method = MethodFor(*request);
-  BERTH_CHECK_MESSAGE(method.descriptor->service() == service_, method.full_name);
-  BERTH_CHECK_MESSAGE(method.descriptor->output_type() == response, method.full_name);
-  BERTH_CHECK_MESSAGE(method.descriptor->server_streaming() == (handler.streaming != nullptr),
-                      method.full_name);
-  BERTH_CHECK_MESSAGE(handlers_.emplace(&method, std::move(handler)).second, method.full_name);
+  const std::vector<Method>& methods = MethodsOf(*service_);
+  const auto method = std::find_if(methods.begin(), methods.end(), [&](const Method& each) {
+    return each.descriptor->input_type() == request;
+  });
+  BERTH_CHECK_MESSAGE(method != methods.end(), request->full_name());
+  BERTH_CHECK_MESSAGE(method->descriptor->output_type() == response, method->full_name);
+  BERTH_CHECK_MESSAGE(method->descriptor->server_streaming() == (handler.streaming != nullptr),
+                      method->full_name);
+  BERTH_CHECK_MESSAGE(handlers_.emplace(&*method, std::move(handler)).second, method->full_name);
 }
 
 absl::Status Dispatcher::Check() const {

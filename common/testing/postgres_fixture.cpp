@@ -45,7 +45,8 @@ std::string Quoted(const std::string& text) {
 
 }  // namespace
 
-PostgresCluster::PostgresCluster() : programs_(FindPrograms()) {
+PostgresCluster::PostgresCluster(Durability durability)
+    : durability_(durability), programs_(FindPrograms()) {
   if (geteuid() == 0) Execute("chown postgres " + dir_.path());
   Execute(AsPostgres(programs_ + "/initdb -D " + dir_.File("data") +
                      " --username=berth --auth=trust --encoding=UTF8 --no-locale --no-sync"));
@@ -78,10 +79,10 @@ void PostgresCluster::Stop() {
 }
 
 void PostgresCluster::Start() {
-  // What these tests store need not survive this machine.
+  const char* const fsync = durability_ == Durability::kFsync ? "on" : "off";
   Execute(AsPostgres(programs_ + "/pg_ctl start -s -w -D " + dir_.File("data") + " -l " +
                      dir_.File("data/log") + " -o " +
-                     Quoted("-k " + dir_.path() + " -c listen_addresses= -c fsync=off")));
+                     Quoted("-k " + dir_.path() + " -c listen_addresses= -c fsync=" + fsync)));
 }
 
 std::string PostgresCluster::AsPostgres(const std::string& command) const {

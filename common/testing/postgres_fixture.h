@@ -16,7 +16,10 @@ namespace berth::testing {
 // does not run as root: a process that is root runs it as the user `postgres`.
 class PostgresCluster {
  public:
-  PostgresCluster();
+  // Whether what is stored survives the machine, as a benchmark wants it to.
+  enum class Durability { kNone, kFsync };
+
+  explicit PostgresCluster(Durability durability = Durability::kNone);
   ~PostgresCluster();
   PostgresCluster(const PostgresCluster&) = delete;
   PostgresCluster& operator=(const PostgresCluster&) = delete;
@@ -37,6 +40,7 @@ class PostgresCluster {
   // Throws with what the command said.
   void Execute(const std::string& command) const;
 
+  const Durability durability_;
   const TempDir dir_;
   const std::string programs_;  // The folder of initdb, pg_ctl and psql.
   std::FILE* guard_ = nullptr;  // A pipe to the process that stops the cluster when it is closed.

@@ -1,8 +1,6 @@
 // What an idle Berth takes: memory, CPU, writes to disk, and how soon a restarted server serves;
 // beside an idle etcd, and over what any process with gRPC takes.
 
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +23,7 @@
 #include "common/testing/eventually.h"
 #include "common/testing/temp_dir.h"
 #include "integration/bench/log_time.h"
+#include "integration/bench/process_cost.h"
 #include "integration/bench/report.h"
 #include "integration/harness/platform.h"
 
@@ -53,42 +52,6 @@ void LetPass(absl::Duration time) {
   (void)testing::Eventually(time, [] { return false; });
 }
 
-struct Memory {
-  double pss_mb = 0;
-  double uss_mb = 0;
-
-  Memory& operator+=(const Memory& other) {
-    pss_mb += other.pss_mb;
-    uss_mb += other.uss_mb;
-    return *this;
-  }
-};
-
-// proc(5), smaps_rollup: proportional and unique set size, in MB of 10^6 bytes.
-Memory MemoryOf(pid_t pid) {
-  Memory memory;
-  for (absl::string_view line :
-       absl::StrSplit(TextOf(absl::StrCat("/proc/", pid, "/smaps_rollup")), '\n')) {
-    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
-    double kib = 0;
-    if (words.size() != 3 || !absl::SimpleAtod(words[1], &kib)) continue;
-    const double megabytes = kib * 1024 / 1e6;
-    if (words[0] == "Pss:") memory.pss_mb += megabytes;
-    if (absl::StartsWith(words[0], "Private_")) memory.uss_mb += megabytes;
-  }
-  return memory;
-}
-
-// User and system time a process has used so far.
-absl::Duration CpuOf(pid_t pid) {
-  const std::string stat = TextOf(absl::StrCat("/proc/", pid, "/stat"));
-  // The name may hold spaces; utime and stime are the 12th and 13th field behind it (proc(5)).
-  const std::vector<std::string> fields =
-      absl::StrSplit(stat.substr(stat.rfind(')') + 1), ' ', absl::SkipEmpty());
-  const double ticks = std::stod(fields.at(11)) + std::stod(fields.at(12));
-  return absl::Seconds(ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
-}
-
 // The processes whose command line begins with `command`.
 std::vector<pid_t> PidsOf(const std::string& command) {
   std::vector<pid_t> pids;
@@ -103,7 +66,7 @@ std::vector<pid_t> PidsOf(const std::string& command) {
   return pids;
 }
 
-Memory MemoryOf(const std::vector<pid_t>& pids) {
+Memory MemoryOfAll(const std::vector<pid_t>& pids) {
   Memory memory;
   for (const pid_t pid : pids) memory += MemoryOf(pid);
   return memory;
@@ -178,8 +141,8 @@ int Main() {
       cpu_percent[name] = absl::FDivDuration(CpuOf(pid) - before[name], kIdle) * 100;
       memory[name] = MemoryOf(pid);
     }
-    memory["podman system service"] = MemoryOf(PidsOf("podman"));
-    memory["conmon"] = MemoryOf(PidsOf("conmon"));
+    memory["podman system service"] = MemoryOfAll(PidsOf("podman"));
+    memory["conmon"] = MemoryOfAll(PidsOf("conmon"));
     syncs = SyncsPerSecond({daemons["server"], daemons["agent"], daemons["edge"]});
     for (int i = 0; i < kRestarts; ++i) {
       platform.Kill("server");
