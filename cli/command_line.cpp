@@ -16,8 +16,9 @@ namespace {
 
 constexpr size_t kColumn = 26;
 constexpr char kGlobalGroup[] = "Global options";
-// Stands for "=" in the names that the library is told: since its version 2.5 it refuses that.
-constexpr char kForEquals[] = "\x1d";
+// Stands for "=" in the names that the library is told: its later versions refuse that, as they do
+// every other character of ASCII that no placeholder has.
+constexpr char kForEquals[] = "\u2261";
 
 std::string NameOf(const std::string& placeholder) {
   return absl::StrReplaceAll(placeholder, {{"=", kForEquals}});
