@@ -1,7 +1,9 @@
 #include "common/eventlog/event_sourced.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/crypto/hash.h"
@@ -88,6 +90,39 @@ TEST_CASE("a refusal that is not text does not make the log unreadable",
     REQUIRE(answer.code() == absl::StatusCode::kInvalidArgument);
   }
   CHECK(Process(&world).started == absl::OkStatus());
+}
+
+TEST_CASE("the details of a refusal are recorded in the same order each time",
+          "[eventlog][event_sourced]") {
+  World world;
+  Process process(&world);
+  // Each lies somewhere else in memory, as those of different runs do.
+  std::vector<absl::Status> refusals;
+  for (int i = 0; i < 32; ++i) {
+    refusals.push_back(WithRetryDelay(WithReason(absl::NotFoundError("not yet"), reason::kNoRoom),
+                                      absl::Seconds(1)));
+  }
+  for (const absl::Status& refusal : refusals) {
+    CommandOrigin origin;
+    origin.principal = "user/a";
+    origin.method = "Promote";
+    process.counter.Execute<config::v1::RollbackResponse>(
+        origin, Recorded::kAlways,
+        [refusal](const Counter&, const DecisionContext&)
+            -> Decided<config::v1::Event, config::v1::RollbackResponse> { return refusal; },
+        [](const absl::StatusOr<config::v1::RollbackResponse>&) {});
+  }
+  process.executor.RunUntilIdle();
+  const std::vector<StoredRecord> stored = *MemoryEventLog(world.database, "counter").Read(0, 1000);
+  REQUIRE(stored.size() == refusals.size() + 1);  // After LeaderStarted.
+  std::set<std::string> outcomes;
+  for (size_t i = 1; i < stored.size(); ++i) {
+    eventlog::v1::Record record;
+    REQUIRE(record.ParseFromString(stored[i].bytes));
+    CHECK(record.outcome().details_size() == 2);
+    outcomes.insert(record.outcome().SerializeAsString());
+  }
+  CHECK(outcomes.size() == 1);
 }
 
 TEST_CASE("an append that fails takes back what was decided", "[eventlog][event_sourced]") {

@@ -23,11 +23,17 @@ google::rpc::Status ToProto(const absl::Status& status) {
   proto.set_code(static_cast<int>(status.code()));
   // A message quotes what it is about, perhaps cut; the record must be readable for ever.
   proto.set_message(ToUtf8(status.message()));
+  // Sorted, because Abseil gives them in an order that depends on where they lie in memory: the
+  // same refusal is the same record.
+  std::map<std::string, std::string> details;
   status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& payload) {
-    google::protobuf::Any* detail = proto.add_details();
-    detail->set_type_url(std::string(type_url));
-    detail->set_value(std::string(payload));
+    details.emplace(type_url, payload);
   });
+  for (const auto& [type_url, payload] : details) {
+    google::protobuf::Any* detail = proto.add_details();
+    detail->set_type_url(type_url);
+    detail->set_value(payload);
+  }
   return proto;
 }
 
