@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "integration/simulation/client.h"
+#include "integration/simulation/history.h"
+#include "services/config/state.h"
+
+namespace berth::simulation {
+
+// What people ask of berth-config: deploys, good and bad, of few apps, so that they meet each
+// other.
+std::optional<Asked> AskConfig(Random* random);
+
+// The question that anyone may ask: which environments there are.
+Asked AskEnvironments();
+
+// What the scheduler tells it: how rollouts end.
+std::optional<Asked> ReportRollouts(Random* random);
+
+// What a state answers to one of the questions.
+absl::StatusOr<std::string> AnswerOfConfig(const config::State& state, const Operation& question);
+
+}  // namespace berth::simulation
