@@ -26,6 +26,7 @@ integration_tests() {
   BERTH_BIN=$PWD/build/dev/bin ctest --test-dir build/dev --label-regex '^integration$' \
     --output-on-failure --no-tests=error --parallel 1
 }
+planted_bugs() { bash integration/simulation/planted_bugs.sh build/dev; }
 quickstart_twice() {
   bash k8s-free-deploy/quickstart.sh
   bash k8s-free-deploy/quickstart.sh
@@ -45,9 +46,11 @@ step 'quickstart, twice, and down' quickstart_twice
 if [ "$long" = yes ]; then
   step 'set-up of clang-tidy' install_packages integration/packages-long.txt
   step 'clang-tidy' build tidy
+  step 'planted bugs' planted_bugs
 fi
 
 passed=$(cat "$log_folder"/unit-tests*.log "$log_folder"/integration-tests.log |
   grep -cE '^ *[0-9]+/[0-9]+ Test +#.* Passed' || true)
 printf '\nTime by step:\n%s\n' "$step_times"
+grep 'seeds passed' build/dev/Testing/Temporary/LastTest.log | tail -n 1
 echo "$passed passed, 0 failed"
