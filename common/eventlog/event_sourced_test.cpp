@@ -240,6 +240,30 @@ TEST_CASE("a watch sees a snapshot and every later change, and resumes after a r
   CHECK(client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}, {"c", "1"}});
 }
 
+TEST_CASE("while the log cannot be asked, nobody who resumes is told that history has changed",
+          "[eventlog][event_sourced]") {
+  World world;
+  Process process(&world);
+  REQUIRE(process.Promote("a").ok());
+  const watch::v1::Revision seen = process.counter.writer().Head();
+  REQUIRE(process.Promote("a").ok());
+  absl::Status done;
+  auto resume = [&] {
+    auto watcher = std::make_shared<Watcher>("counts", [] {});
+    process.counter.writer().EnqueueWatch(watcher, seen,
+                                          [&](absl::Status status) { done = std::move(status); });
+    process.executor.RunUntilIdle();
+    return watcher;
+  };
+  world.database->Disconnect();
+  resume();
+  CHECK(absl::IsUnavailable(done));
+  world.database->Reconnect();
+  const std::shared_ptr<Watcher> watcher = resume();
+  REQUIRE(done == absl::OkStatus());
+  CHECK(watcher->Next().size() > 0);
+}
+
 // Two processes with one log, whose steps take turns on one clock.
 struct Replicas {
   Process& Start(const std::string& address) {

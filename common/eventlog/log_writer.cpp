@@ -314,25 +314,29 @@ void LogWriter::EnqueueWatch(std::shared_ptr<Watcher> watcher,
   EnqueueRead([] {},
               [this, watcher = std::move(watcher), resume = std::move(resume),
                done = std::move(done)](absl::Status status) {
-                if (status.ok()) {
-                  const bool own = resume.has_value() && IsOwnRevision(*resume);
-                  if (!own || !hub_.Resume(watcher, *resume)) {
-                    hub_.Snapshot(watcher, Head(), resume.has_value() && !own,
-                                  [&] { return machine_->Entries(watcher->topic()); });
-                  }
+                if (!status.ok()) return done(std::move(status));
+                const absl::StatusOr<bool> own =
+                    resume.has_value() ? IsOwnRevision(*resume) : false;
+                // Whether history has changed is not known then, and who is told so gives up what
+                // it had.
+                if (!own.ok()) return done(own.status());
+                if (!*own || !hub_.Resume(watcher, *resume)) {
+                  hub_.Snapshot(watcher, Head(), resume.has_value() && !*own,
+                                [&] { return machine_->Entries(watcher->topic()); });
                 }
-                done(status);
+                done(absl::OkStatus());
               });
 }
 
-bool LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
+absl::StatusOr<bool> LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
   if (revision.position() == 0 || revision.position() > position_) return false;
   if (revision.position() == position_) {
     return revision.hash() == hash_.substr(0, kRevisionHashSize);
   }
-  const auto records = log_->Read(revision.position() - 1, 1);
-  return records.ok() && records->size() == 1 && records->front().position == revision.position() &&
-         records->front().hash.substr(0, kRevisionHashSize) == revision.hash();
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> records,
+                         log_->Read(revision.position() - 1, 1));
+  return records.size() == 1 && records.front().position == revision.position() &&
+         records.front().hash.substr(0, kRevisionHashSize) == revision.hash();
 }
 
 LogWriter::Numbers LogWriter::numbers() const {

@@ -184,9 +184,9 @@ class LogWriter {
   void EnqueueWatch(std::shared_ptr<Watcher> watcher, std::optional<watch::v1::Revision> resume,
                     std::function<void(absl::Status)> done);
 
-  // Whether a revision was this log's own; for reports that claim to have applied one. On the
-  // executor only.
-  bool IsOwnRevision(const watch::v1::Revision& revision);
+  // Whether a revision was this log's own; for reports that claim to have applied one. An error:
+  // the log cannot be asked now. On the executor only.
+  absl::StatusOr<bool> IsOwnRevision(const watch::v1::Revision& revision);
 
   // The revision of the newest record. On the executor only.
   watch::v1::Revision Head() const;

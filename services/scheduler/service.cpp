@@ -426,8 +426,10 @@ void Service::AddHandlers() {
       [this](const rpc::Call& call, const v1::ReportEdgeRequest& request, auto reply) {
         executor_->Post([this, edge = call.caller.machine->name(), request, reply] {
           edges_heard_[edge] = clock_->Monotonic();
+          const absl::StatusOr<bool> own = state_.writer().IsOwnRevision(request.applied());
+          if (!own.ok()) return reply(own.status());
           // A revision of another history says nothing about this one.
-          if (!state_.writer().IsOwnRevision(request.applied())) {
+          if (!*own) {
             edge_reports_.erase(edge);
             return reply(v1::ReportEdgeResponse());
           }
