@@ -135,8 +135,7 @@ absl::StatusOr<std::vector<Record>> LogService::Read(Stream* stream, uint64_t af
       if (!records.emplace_back().ParseFromString(each.bytes)) {
         return absl::DataLossError(absl::StrCat("stream ", stream->source.stream, ", position ",
                                                 each.position,
-                                                ": the record cannot be read; see "
-                                                "what berth server verify says"));
+                                                ": the record cannot be read; restore a backup"));
       }
     }
   }
