@@ -124,13 +124,11 @@ class Writers {
     }
     const absl::Time begin = absl::Now();
     service_->Put(number, events_, [this, number, begin] {
-      if (number % kSampleEvery == 0) Sample(absl::Now() - begin);
+      if (number % kSampleEvery == 0) latency_.Add(absl::Now() - begin);
       ++commands_;
       Next();
     });
   }
-
-  void Sample(absl::Duration took) { latency_.Add(took); }
 
   Service* const service_;
   const int events_;

@@ -153,11 +153,4 @@ int Main() {
 }  // namespace
 }  // namespace berth::bench
 
-int main() {
-  try {
-    return berth::bench::Main();
-  } catch (const std::exception& error) {
-    std::cerr << "the benchmark failed: " << error.what() << "\n";
-    return 1;
-  }
-}
+int main() { return berth::bench::ExitCodeOf(berth::bench::Main); }

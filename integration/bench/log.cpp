@@ -160,11 +160,4 @@ int Main() {
 }  // namespace
 }  // namespace berth::bench
 
-int main() {
-  try {
-    return berth::bench::Main();
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
-}
+int main() { return berth::bench::ExitCodeOf(berth::bench::Main); }

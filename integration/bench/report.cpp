@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <iostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +50,15 @@ std::string Table::ToString() const {
     }
   }
   return text;
+}
+
+int ExitCodeOf(int (*benchmark)()) {
+  try {
+    return benchmark();
+  } catch (const std::exception& error) {
+    std::cerr << "the benchmark failed: " << error.what() << "\n";
+    return 1;
+  }
 }
 
 double Rounded(double value) { return std::round(value * 10) / 10; }

@@ -42,6 +42,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// Runs a benchmark, and says on standard error what it threw.
+int ExitCodeOf(int (*benchmark)());
+
 // With one digit behind the point, as the tables and results show numbers.
 double Rounded(double value);
 std::string Text(double value);

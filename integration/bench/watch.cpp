@@ -47,7 +47,6 @@ void LetPass(absl::Duration time) {
 
 // One side: a server with its puts and its watches.
 struct Side {
-  std::string name;
   LoadTarget puts;
   WatchTarget watches;
   pid_t pid;
@@ -157,12 +156,12 @@ int Main() {
   Measured berth;
   {
     const KeyValueServer server(folder.File("keyvalue"));
-    berth = Measure({"Berth", server.Puts(), server.Watches(), server.pid()});
+    berth = Measure({server.Puts(), server.Watches(), server.pid()});
   }
   Measured etcd;
   {
     const Etcd server(folder.File("etcd"));
-    etcd = Measure({"etcd", server.Puts(), server.Watches(), server.pid()});
+    etcd = Measure({server.Puts(), server.Watches(), server.pid()});
   }
   const double null = NullBroadcaster();
   Table table({"", "deliveries/CPU s", "changes/s", "kB/watcher", "p99 ms at half load",
@@ -184,11 +183,4 @@ int Main() {
 }  // namespace
 }  // namespace berth::bench
 
-int main() {
-  try {
-    return berth::bench::Main();
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 1;
-  }
-}
+int main() { return berth::bench::ExitCodeOf(berth::bench::Main); }
