@@ -8,7 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 bin=${BERTH_BIN:?the folder with berth and berth-server}
 root=$(mktemp -d /tmp/berth-three-hosts.XXXXXX)
 chmod 755 "$root"
-export ADDRESS_1=127.0.10.1 ADDRESS_2=127.0.10.2 ADDRESS_3=127.0.10.3 NETWORK=127.0.10.0/24
+# Whoever connects to one of these addresses comes from 127.0.0.1.
+export ADDRESS_1=127.0.10.1 ADDRESS_2=127.0.10.2 ADDRESS_3=127.0.10.3 NETWORK=127.0.0.0/8
 export POSTGRES_PASSWORD=try-1 REPLICATION_PASSWORD=try-2 BERTH_PASSWORD=try-3
 export HOME=$root XDG_CONFIG_HOME=$root/config XDG_STATE_HOME=$root/state
 pids=()
