@@ -47,6 +47,9 @@ class LogReader {
 
   // All of them, as of one moment.
   virtual absl::StatusOr<Rows> ReadRows() = 0;
+
+  // The row's value, or nullopt.
+  virtual absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) = 0;
 };
 
 // The durable, ordered history of one service (its stream), and the rows beside it: what must be
@@ -74,9 +77,6 @@ class EventLog : public LogReader {
   // stored: the caller reads the log again to find out. Needs the lease.
   virtual absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                               absl::Span<const RowChange> rows) = 0;
-
-  // The row's value, or nullopt.
-  virtual absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) = 0;
 
   // Every row whose key begins with `prefix`, in byte order of the keys.
   virtual absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListRows(

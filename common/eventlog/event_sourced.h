@@ -10,11 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/log_writer.h"
 #include "common/eventlog/saved_state.h"
+#include "common/eventlog/stored_event.h"
+#include "common/status/status_macros.h"
 
 namespace berth {
 
@@ -130,23 +131,13 @@ class EventSourced : private StateMachine {
   LogWriter& writer() { return writer_; }
 
  private:
-  // Of every event so far (StoredEvent.version).
-  static constexpr uint32_t kEventVersion = 1;
-
   void Reset() override {
     state_ = State();
     touched_.clear();
   }
 
   absl::Status Apply(const eventlog::v1::StoredEvent& stored) override {
-    Event event;
-    // A later meaning of a known event must not be taken for the one that is known here.
-    if (stored.version() > kEventVersion || !event.ParseFromString(stored.payload()) ||
-        event.event_case() == Event::EVENT_NOT_SET) {
-      return absl::DataLossError(absl::StrCat(
-          "event type ", stored.type(), " version ", stored.version(),
-          " is not known to this version of Berth; run the version that wrote it or a newer one"));
-    }
+    BERTH_ASSIGN_OR_RETURN(const Event event, EventOf<Event>(stored));
     state_.Apply(event);
     state_.Touched(event, &touched_);
     return absl::OkStatus();

@@ -20,6 +20,7 @@
 #include "common/clock/clock.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/event_log.h"
+#include "common/eventlog/replayable.h"
 #include "common/eventlog/request_index.h"
 #include "common/executor/executor.h"
 #include "common/ids/id_source.h"
@@ -47,16 +48,8 @@ enum class Recorded {
 };
 
 // A state as the writer sees it: events in, views out. EventSourced<State> implements it.
-class StateMachine {
+class StateMachine : public Replayable {
  public:
-  virtual ~StateMachine() = default;
-
-  // Back to the state before any event.
-  virtual void Reset() = 0;
-
-  // kDataLoss: the event cannot be decoded.
-  virtual absl::Status Apply(const eventlog::v1::StoredEvent& event) = 0;
-
   // What the events applied since the last call changed in the topics, as of now.
   virtual std::vector<TopicChange> TakeChanges() = 0;
 
@@ -65,11 +58,6 @@ class StateMachine {
 
   // The whole state; the same state is the same bytes.
   virtual std::string Save() const = 0;
-  // Back to a state that was saved. kDataLoss: these bytes are none, and the state is as after
-  // Reset.
-  virtual absl::Status LoadSaved(const std::string& bytes) = 0;
-  // Another value wherever saved states are to be read in another way.
-  virtual std::string SavedFormat() const = 0;
 
   // This process leads, from now on or still, and what was applied up to `position` is what the log
   // says: at a start or a take-over, and when the log was read again after a failed append.
@@ -237,7 +225,6 @@ class LogWriter {
   absl::Status TakeUp(const eventlog::v1::Snapshot& snapshot);
   absl::Status Replay();
   absl::Status ReplayRecord(const StoredRecord& stored);
-  absl::StatusOr<eventlog::v1::Record> ReadChained(const StoredRecord& stored) const;
   bool SnapshotIsDue() const;
   RowChange MakeSnapshot();
 

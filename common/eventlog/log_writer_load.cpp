@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "absl/strings/str_cat.h"
-#include "common/crypto/hash.h"
+#include "common/eventlog/chained_record.h"
 #include "common/eventlog/log_writer.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/log/log.h"
@@ -13,13 +13,6 @@
 #include "common/time/timestamp.h"
 
 namespace berth {
-namespace {
-
-// The newest snapshot.
-constexpr char kSnapshotRow[] = "log/snapshot";
-constexpr size_t kRecordHashSize = 32;
-
-}  // namespace
 
 absl::Status LogWriter::Load() {
   loaded_ = false;
@@ -57,29 +50,14 @@ void LogWriter::Forget() {
 }
 
 absl::Status LogWriter::LoadSnapshot() {
-  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> row, log_->GetRow(kSnapshotRow));
-  if (!row.has_value()) return absl::OkStatus();
-  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Snapshot snapshot, FromRow(*row));
-  if (snapshot.state_format() != machine_->SavedFormat()) {
-    LogInfo("the snapshot is another version's, so the whole log is replayed",
-            {{"stream", stream_}});
-    return absl::OkStatus();
-  }
-  return TakeUp(snapshot);
+  BERTH_ASSIGN_OR_RETURN(const std::optional<eventlog::v1::Snapshot> snapshot,
+                         ReadSnapshot(stream_, machine_->SavedFormat(), log_));
+  return snapshot.has_value() ? TakeUp(*snapshot) : absl::OkStatus();
 }
 
 absl::Status LogWriter::TakeUp(const eventlog::v1::Snapshot& snapshot) {
   const std::string where =
-      absl::StrCat("snapshot of stream ", snapshot.stream(), " at position ", snapshot.position());
-  if (snapshot.stream() != stream_ || snapshot.position() == 0) {
-    return absl::DataLossError(absl::StrCat(where, ": not of this stream"));
-  }
-  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> at,
-                         log_->Read(snapshot.position() - 1, 1));
-  if (at.empty() || at.front().hash != snapshot.record_hash()) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": the log has ", at.empty() ? "no" : "another", " record there"));
-  }
+      absl::StrCat("snapshot of stream ", stream_, " at position ", snapshot.position());
   if (absl::Status status = machine_->LoadSaved(snapshot.state()); !status.ok()) {
     return Annotate(status, where);
   }
@@ -124,7 +102,8 @@ absl::Status LogWriter::Replay() {
 }
 
 absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
-  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record, ReadChained(stored));
+  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
+                         ReadChained(stream_, position_, hash_, stored));
   for (const eventlog::v1::StoredEvent& event : record.events()) {
     if (absl::Status status = machine_->Apply(event); !status.ok()) {
       return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
@@ -132,26 +111,6 @@ absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
   }
   Advance(stored, record);
   return absl::OkStatus();
-}
-
-absl::StatusOr<eventlog::v1::Record> LogWriter::ReadChained(const StoredRecord& stored) const {
-  const std::string where = absl::StrCat("stream ", stream_, ", position ", stored.position);
-  if (stored.position != position_ + 1) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": position ", position_ + 1, " is missing; restore a backup"));
-  }
-  if (Blake2b256({hash_, stored.bytes}) != stored.hash) {
-    return absl::DataLossError(
-        absl::StrCat(where,
-                     ": the record is not the one that was written (its hash does not chain); "
-                     "restore a backup"));
-  }
-  eventlog::v1::Record record;
-  if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
-      record.stream() != stream_) {
-    return absl::DataLossError(absl::StrCat(where, ": the record cannot be read"));
-  }
-  return record;
 }
 
 bool LogWriter::SnapshotIsDue() const {

@@ -2,9 +2,13 @@
 
 #include <zstd.h>
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/hash.h"
+#include "common/log/log.h"
+#include "common/status/status_macros.h"
 
 namespace berth {
 namespace {
@@ -53,6 +57,31 @@ absl::StatusOr<eventlog::v1::Snapshot> FromRow(absl::string_view row) {
   eventlog::v1::Snapshot snapshot;
   if (ZSTD_isError(size) || size != bytes.size() || !snapshot.ParseFromString(bytes)) {
     return absl::DataLossError("the snapshot cannot be read");
+  }
+  return snapshot;
+}
+
+absl::StatusOr<std::optional<eventlog::v1::Snapshot>> ReadSnapshot(absl::string_view stream,
+                                                                   absl::string_view state_format,
+                                                                   LogReader* log) {
+  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> row, log->GetRow(kSnapshotRow));
+  if (!row.has_value()) return std::optional<eventlog::v1::Snapshot>();
+  BERTH_ASSIGN_OR_RETURN(std::optional<eventlog::v1::Snapshot> snapshot, FromRow(*row));
+  if (snapshot->state_format() != state_format) {
+    LogInfo("the snapshot is another version's, so the whole log is replayed",
+            {{"stream", stream}});
+    return std::optional<eventlog::v1::Snapshot>();
+  }
+  const std::string where = absl::StrCat("snapshot of stream ", snapshot->stream(), " at position ",
+                                         snapshot->position());
+  if (snapshot->stream() != stream || snapshot->position() == 0) {
+    return absl::DataLossError(absl::StrCat(where, ": not of this stream"));
+  }
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> at,
+                         log->Read(snapshot->position() - 1, 1));
+  if (at.empty() || at.front().hash != snapshot->record_hash()) {
+    return absl::DataLossError(
+        absl::StrCat(where, ": the log has ", at.empty() ? "no" : "another", " record there"));
   }
   return snapshot;
 }

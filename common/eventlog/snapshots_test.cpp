@@ -14,8 +14,6 @@
 namespace berth {
 namespace {
 
-constexpr char kSnapshotRow[] = "log/snapshot";
-
 LogWriter::Limits SnapshotEvery(uint64_t records) {
   LogWriter::Limits limits;
   limits.snapshot_records = records;

@@ -43,7 +43,7 @@ absl::Status SqliteEventLog::PrepareStatements() {
       {&statements_.erase_row, "DELETE FROM rows WHERE key = ?1"},
       {&statements_.read_records, kReadRecordsSql},
       {&statements_.read_rows, kReadRowsSql},
-      {&statements_.get_row, "SELECT value FROM rows WHERE key = ?1"},
+      {&statements_.get_row, kGetRowSql},
       {&statements_.list_rows, "SELECT key, value FROM rows WHERE key >= ?1 ORDER BY key"},
   };
   for (const auto& [statement, sql] : all) {
@@ -143,12 +143,7 @@ absl::StatusOr<LogReader::Rows> SqliteEventLog::ReadRows() {
 }
 
 absl::StatusOr<std::optional<std::string>> SqliteEventLog::GetRow(absl::string_view key) {
-  SqliteStatement& statement = statements_.get_row;
-  BERTH_ASSIGN_OR_RETURN(const bool has_row, statement.BindBlob(1, key).Step());
-  if (!has_row) return std::optional<std::string>();
-  std::optional<std::string> value = statement.Bytes(0);
-  statement.Reset();
-  return value;
+  return berth::GetRow(statements_.get_row, key);
 }
 
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> SqliteEventLog::ListRows(

@@ -17,6 +17,7 @@
 #include "common/crypto/hash.h"
 #include "common/eventlog/event_log_contract.h"
 #include "common/eventlog/faulty_vfs.h"
+#include "common/eventlog/sqlite_log_reader.h"
 #include "common/testing/temp_dir.h"
 
 namespace berth {
@@ -217,6 +218,24 @@ TEST_CASE("a reader does not hold up appends, and rows are erased once it has go
   sqlite3_close_v2(reader);
   CHECK(log->Append(1, RecordsAfter(1, {"two"}), {}).ok());
   CHECK(pages_logged() == 0);
+}
+
+TEST_CASE("a log's reader sees what was appended, and keeps nothing from being erased",
+          "[eventlog][sqlite]") {
+  SqliteFixture fixture;
+  const auto log = Lead(fixture.path);
+  REQUIRE(log->Append(0, RecordsAfter(0, {"one"}), std::vector<RowChange>{{"a", "secret"}}).ok());
+  const auto reader = SqliteLogReader::Open(fixture.path, "config");
+  REQUIRE(reader.ok());
+  CHECK(BytesOf(*(*reader)->Read(0, 10)) == std::vector<std::string>{"one"});
+  CHECK(*(*reader)->GetRow("a") == "secret");
+  CHECK(*(*reader)->GetRow("b") == std::nullopt);
+  REQUIRE(
+      log->Append(1, RecordsAfter(1, {"two"}), std::vector<RowChange>{{"a", std::nullopt}}).ok());
+  CHECK(std::filesystem::file_size(fixture.path + "-wal") == 0);
+  CHECK(BytesOf(*(*reader)->Read(1, 10)) == std::vector<std::string>{"two"});
+  CHECK(*(*reader)->GetRow("a") == std::nullopt);
+  CHECK(absl::IsNotFound(SqliteLogReader::Open(fixture.path + ".not", "config").status()));
 }
 
 TEST_CASE("the write-ahead log does not grow with the log", "[eventlog][sqlite]") {

@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<SqliteLogReader>> SqliteLogReader::Open(const std
   std::unique_ptr<SqliteLogReader> reader(new SqliteLogReader(path, stream, std::move(connection)));
   BERTH_ASSIGN_OR_RETURN(reader->read_records_, reader->connection_.Prepare(kReadRecordsSql));
   BERTH_ASSIGN_OR_RETURN(reader->read_rows_, reader->connection_.Prepare(kReadRowsSql));
+  BERTH_ASSIGN_OR_RETURN(reader->get_row_, reader->connection_.Prepare(kGetRowSql));
   return reader;
 }
 
@@ -30,5 +31,9 @@ absl::StatusOr<std::vector<StoredRecord>> SqliteLogReader::Read(uint64_t after, 
 }
 
 absl::StatusOr<LogReader::Rows> SqliteLogReader::ReadRows() { return berth::ReadRows(read_rows_); }
+
+absl::StatusOr<std::optional<std::string>> SqliteLogReader::GetRow(absl::string_view key) {
+  return berth::GetRow(get_row_, key);
+}
 
 }  // namespace berth

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/eventlog/event_log.h"
@@ -20,6 +21,7 @@ class SqliteLogReader : public LogReader {
 
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
   absl::StatusOr<Rows> ReadRows() override;
+  absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
 
  private:
   SqliteLogReader(std::string path, std::string stream, SqliteConnection connection)
@@ -30,6 +32,7 @@ class SqliteLogReader : public LogReader {
   SqliteConnection connection_;
   SqliteStatement read_records_;
   SqliteStatement read_rows_;
+  SqliteStatement get_row_;
 };
 
 }  // namespace berth

@@ -43,4 +43,13 @@ absl::StatusOr<LogReader::Rows> ReadRows(SqliteStatement& statement) {
   }
 }
 
+absl::StatusOr<std::optional<std::string>> GetRow(SqliteStatement& statement,
+                                                  absl::string_view key) {
+  BERTH_ASSIGN_OR_RETURN(const bool has_row, statement.BindBlob(1, key).Step());
+  if (!has_row) return std::optional<std::string>();
+  std::optional<std::string> value = statement.Bytes(0);
+  statement.Reset();
+  return value;
+}
+
 }  // namespace berth

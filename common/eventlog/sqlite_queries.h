@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace berth {
 
 inline constexpr char kReadRecordsSql[] =
     "SELECT position, hash, bytes FROM records WHERE position > ?1 ORDER BY position LIMIT ?2";
+inline constexpr char kGetRowSql[] = "SELECT value FROM rows WHERE key = ?1";
 // One statement sees one moment. A log without rows gives one line without a key.
 inline constexpr char kReadRowsSql[] =
     "SELECT p.position, r.key IS NOT NULL, r.key, r.value "
@@ -29,5 +31,8 @@ absl::StatusOr<std::vector<StoredRecord>> ReadRecords(SqliteStatement& statement
                                                       size_t count_max);
 // `statement` is the prepared kReadRowsSql.
 absl::StatusOr<LogReader::Rows> ReadRows(SqliteStatement& statement);
+// `statement` is the prepared kGetRowSql.
+absl::StatusOr<std::optional<std::string>> GetRow(SqliteStatement& statement,
+                                                  absl::string_view key);
 
 }  // namespace berth
