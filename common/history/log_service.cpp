@@ -53,7 +53,7 @@ struct LogService::Listing {
   size_t looked_at = 0;
 };
 
-LogService::LogService(std::vector<Source> sources, rpc::AccessView* access, Executor* executor,
+LogService::LogService(std::vector<LogSource> sources, rpc::AccessView* access, Executor* executor,
                        const Clock* clock)
     : executor_(executor),
       dispatcher_(ListRecordsRequest::descriptor()->file()->service(0), access, executor, clock,
@@ -61,7 +61,7 @@ LogService::LogService(std::vector<Source> sources, rpc::AccessView* access, Exe
                                                     std::function<void(absl::Status)> done) {
                     RecordRefusal(writer, std::move(origin), refusal, std::move(done));
                   }) {
-  for (Source& source : sources) {
+  for (LogSource& source : sources) {
     Stream* const stream = &streams_[source.stream];
     stream->source = std::move(source);
     stream->source.writer->WhenChanged([this, stream] {

@@ -15,6 +15,7 @@
 #include "common/eventlog/log_writer.h"
 #include "common/executor/executor.h"
 #include "common/history/follower.h"
+#include "common/history/log_source.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
 
@@ -38,19 +39,9 @@ class LogService {
   static constexpr size_t kAnswerBytesMax = size_t{256} << 10;
   static constexpr size_t kLookedAtMax = 4'096;
 
-  // One of the process's services. Its writer and dispatcher outlive this, and Start of the writer
-  // comes later.
-  struct Source {
-    std::string stream;
-    LogWriter* writer;
-    const rpc::Dispatcher* dispatcher;
-    // Opens a reader beside the writer.
-    std::function<absl::StatusOr<std::unique_ptr<LogReader>>()> open;
-  };
-
   // What is passed in outlives the service, and the executor is stopped before it is destroyed.
   // Refusals by the gate are recorded in the first source's log.
-  LogService(std::vector<Source> sources, rpc::AccessView* access, Executor* executor,
+  LogService(std::vector<LogSource> sources, rpc::AccessView* access, Executor* executor,
              const Clock* clock);
 
   rpc::Dispatcher& dispatcher() { return dispatcher_; }
@@ -58,7 +49,7 @@ class LogService {
  private:
   // A service's log, as it is read. On the executor only.
   struct Stream {
-    Source source;
+    LogSource source;
     std::unique_ptr<LogReader> reader;  // Once it was needed.
     std::vector<std::weak_ptr<Follower>> followers;
   };

@@ -15,8 +15,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "berth/types/v1/types.pb.h"
 #include "common/clock/clock.h"
 #include "common/eventlog/log_writer.h"
+#include "common/eventlog/replayable.h"
 #include "common/executor/executor.h"
 #include "common/rpc/gate.h"
 #include "common/rpc/methods.h"
@@ -78,6 +80,11 @@ class Stream {
 class Dispatcher {
  public:
   using Reply = std::function<void(absl::StatusOr<std::string>)>;
+
+  // The state is as it was right after that record; or why it cannot be.
+  using Restored = std::function<void(absl::StatusOr<types::v1::RecordReference>)>;
+  // Brings a state to a moment of the service's past.
+  using Past = std::function<void(const types::v1::Moment&, std::shared_ptr<Replayable>, Restored)>;
 
   // What is told of calls, on whichever thread: of each its begin and its outcome.
   struct Observer {
@@ -143,6 +150,10 @@ class Dispatcher {
   // answer, whoever calls. From any thread. Before the first call.
   void SetLeading(std::function<absl::Status()> leading) { leading_ = std::move(leading); }
 
+  // `past` is who knows the service's past, off the writer's thread (common/history). Before the
+  // first call.
+  void SetPast(Past past) { past_ = std::move(past); }
+
   // Ends every open stream: whoever has one finds out where to go on by opening it anew.
   void EndStreams(const absl::Status& why);
 
@@ -151,6 +162,10 @@ class Dispatcher {
 
   // How many streams of each method are open now; none of other methods.
   std::map<const Method*, size_t> OpenStreams() const;
+
+ protected:
+  // Empty: nobody.
+  const Past& past() const { return past_; }
 
  private:
   struct Handler {
@@ -189,6 +204,7 @@ class Dispatcher {
   absl::flat_hash_map<const Method*, Handler> handlers_;
   Observer observer_;
   std::function<absl::Status()> leading_;
+  Past past_;
 
   mutable Mutex mutex_;
   std::vector<OpenStream> open_streams_ ABSL_GUARDED_BY(mutex_);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/eventlog/event_sourced.h"
+#include "common/eventlog/past_state.h"
 #include "common/rpc/dispatcher.h"
 
 namespace berth::rpc {
@@ -59,10 +60,26 @@ class StateDispatcher : public Dispatcher {
 
   // Adds a question. `answer` gets the state and the request, and after them the caller where it
   // wants to know, and returns the Response or why there is none.
+  //
+  // A request with the field `at` may be about a moment of the past (types.v1.Moment): then the
+  // same question is put to the state of that time, on another thread, and `as_of` of the Response
+  // says which that is.
   template <typename Request, typename Response, typename Answer>
   void Query(Answer answer) {
-    this->template Unary<Request, Response>([this, answer](const Call& call, const Request& request,
-                                                           auto reply) {
+    Query<Request, Response>(answer, answer);
+  }
+
+  // The same, where what a service knows beside its state belongs to the answer: `answer_then`,
+  // which answers about the past, goes without.
+  template <typename Request, typename Response, typename Answer, typename AnswerThen>
+  void Query(Answer answer, AnswerThen answer_then) {
+    this->template Unary<Request, Response>([=, this](const Call& call, const Request& request,
+                                                      auto reply) {
+      if constexpr (requires { request.has_at(); }) {
+        if (request.has_at()) {
+          return this->template AskPast<Request, Response>(request, answer_then, std::move(reply));
+        }
+      }
       state_->template Read<Response>(
           [request, answer, caller = call.caller](const State& state) -> absl::StatusOr<Response> {
             if constexpr (std::is_invocable_v<Answer, const State&, const Request&,
@@ -87,6 +104,22 @@ class StateDispatcher : public Dispatcher {
   }
 
  private:
+  template <typename Request, typename Response, typename Answer>
+  void AskPast(const Request& request, Answer answer,
+               std::function<void(absl::StatusOr<Response>)> reply) {
+    if (past() == nullptr) {
+      return reply(absl::UnimplementedError("nobody here knows the past of this service"));
+    }
+    const auto then = std::make_shared<PastState<State>>();
+    past()(request.at(), then,
+           [request, answer, then, reply](absl::StatusOr<types::v1::RecordReference> as_of) {
+             if (!as_of.ok()) return reply(as_of.status());
+             absl::StatusOr<Response> response = answer(then->state(), request);
+             if (response.ok()) *response->mutable_as_of() = *std::move(as_of);
+             reply(std::move(response));
+           });
+  }
+
   EventSourced<State>* const state_;
 };
 

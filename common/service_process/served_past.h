@@ -6,6 +6,7 @@
 #include "common/clock/system_clock.h"
 #include "common/executor/thread_executor.h"
 #include "common/history/log_service.h"
+#include "common/history/past_states.h"
 #include "common/service_process/open_log.h"
 #include "common/service_process/service_process.h"
 
@@ -33,6 +34,7 @@ class ServedPast {
   const SystemClock clock_;
   ThreadExecutor executor_;
   LogService service_;
+  PastStates states_;
 };
 
 }  // namespace berth

@@ -465,6 +465,9 @@ void Service::AddHandlers() {
         auto status = state.StatusOf(request.environment());
         if (status.ok()) ShowMissed(state, edge_reports_, &*status);
         return status;
+      },
+      [](const State& state, const v1::GetEnvironmentStatusRequest& request) {
+        return state.StatusOf(request.environment());
       });
   dispatcher_.Command<v1::RestartRequest, v1::RestartResponse>();
   dispatcher_.Streaming<v1::ExecRequest, v1::ExecResponse>(
