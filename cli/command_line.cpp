@@ -121,7 +121,9 @@ class Help : public CLI::FormatterBase {
       absl::StrAppend(&text, "\nExample:\n  ", app->get_footer(), "\n");
     absl::StrAppend(&text, "\nUsage: ", PathOf(*app));
     const std::vector<const CLI::App*> subcommands = SubcommandsOf(*app);
-    if (!subcommands.empty()) absl::StrAppend(&text, " COMMAND");
+    if (!subcommands.empty()) {
+      absl::StrAppend(&text, app->get_require_subcommand_min() > 0 ? " COMMAND" : " [COMMAND]");
+    }
     std::string positionals;
     std::string own;
     std::string global;
@@ -233,7 +235,8 @@ absl::StatusOr<CommandLine::Parsed> CommandLine::Parse(const std::vector<std::st
     if (output_name_ == "json") global_.format = Format::kJson;
     const CLI::App& reached = Reached(*app_);
     const std::vector<const CLI::App*> subcommands = SubcommandsOf(reached);
-    if (subcommands.empty()) {
+    // Words that are a command themselves need none of those that may follow.
+    if (reached.get_require_subcommand_min() == 0) {
       return Mistake(absl::StrCat(PathOf(reached), ": ", Shown(error.what())));
     }
     const std::vector<std::string> names = NamesOf(subcommands);

@@ -87,6 +87,19 @@ TEST_CASE("an argument may have the name of a command", "[cli][command-line]") {
   CHECK(grammar.reference == "scale");
 }
 
+TEST_CASE("a command's words may begin another's", "[cli][command-line]") {
+  const auto parse = [](const std::string& words) {
+    return NameOf(CommandLine(AllCommands(), AllGroups()).Parse(absl::StrSplit(words, ' ')));
+  };
+  CHECK(parse("state") == "state");
+  CHECK(parse("state hello/staging --at 2h") == "state");
+  CHECK(parse("state diff 2h now") == "state diff");
+  CHECK(parse("state diff 2h config/42 hello") == "state diff");
+  CommandLine line(AllCommands(), AllGroups());
+  CHECK(std::string(line.Parse({"state", "--att", "2h"}).status().message()) ==
+        "berth state: The following argument was not expected: --att");
+}
+
 TEST_CASE("a mistake is one line, with where help is", "[cli][command-line]") {
   struct Row {
     std::string words;

@@ -15,6 +15,7 @@ ExitCode ExitCodeFor(const absl::Status& status) {
     case absl::StatusCode::kInvalidArgument:
       return ExitCode::kInvalid;
     case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kOutOfRange:
       return ExitCode::kNotFound;
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kPermissionDenied:

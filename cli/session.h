@@ -46,11 +46,13 @@ class Session {
   absl::StatusOr<types::v1::EnvironmentName> Environment(const std::string& reference = "");
 
   // Calls the server, again and again while it says that it is not ready yet. Every attempt carries
-  // the same request id, so that none is carried out twice.
+  // the same request id, so that none is carried out twice, and waits for at most `deadline`.
   template <typename Response, typename Request>
-  absl::StatusOr<Response> Call(const Request& request) {
+  absl::StatusOr<Response> Call(const Request& request,
+                                absl::Duration deadline = rpc::CallOptions::kDeadline) {
     BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::Channel> server, channel());
-    const rpc::CallOptions options = CallOptions();
+    rpc::CallOptions options = CallOptions();
+    options.deadline = deadline;
     for (int attempt = 1;; ++attempt) {
       absl::StatusOr<Response> response = server->Call<Response>(request, options);
       if (response.ok() || attempt == kAttemptsMax || !MayTryAgain(response.status())) {

@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/errors.h"
+#include "common/manifest/route.h"
 #include "common/net/ipv6_text.h"
 #include "common/time/timestamp.h"
 
@@ -130,6 +131,10 @@ std::string ShortImage(absl::string_view image) {
   const size_t digest = image.find("@sha256:");
   if (digest == absl::string_view::npos) return std::string(image);
   return std::string(image.substr(0, digest + sizeof("@sha256:") - 1 + kDigestDigitsShown));
+}
+
+std::string ListenText(const config::v1::Route& route) {
+  return absl::StrCat(ListenerText(route), route.has_tls() ? " " : "", route.tls().hostname());
 }
 
 std::string Printable(absl::string_view text) {

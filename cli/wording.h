@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "berth/auth/v1/auth.pb.h"
+#include "berth/config/v1/manifest.pb.h"
 #include "berth/scheduler/v1/scheduler.pb.h"
 
 namespace berth::cli {
@@ -44,6 +45,9 @@ std::string BytesText(uint64_t bytes);
 std::string CountsText(const google::protobuf::Map<std::string, uint32_t>& counts);
 // NAME@sha256: and the first 12 digits.
 std::string ShortImage(absl::string_view image);
+
+// What a route listens for: tls/443 hello.example.com, or tcp/7000.
+std::string ListenText(const config::v1::Route& route);
 
 // What came from elsewhere, without control characters that a terminal would act on. Tabs stay.
 std::string Printable(absl::string_view text);

@@ -6,10 +6,10 @@ namespace berth::cli {
 
 std::vector<Command> AllCommands() {
   std::vector<Command> commands = {
-      UpCommand(),      DownCommand(),    DeployCommand(),   StatusCommand(),
-      WhyCommand(),     EventsCommand(),  ExecCommand(),     LogsCommand(),
-      ScaleCommand(),   RestartCommand(), RollbackCommand(), ReleaseListCommand(),
-      AppListCommand(), LoginCommand(),   LogoutCommand(),   WhoAmICommand(),
+      UpCommand(),      DownCommand(),    DeployCommand(),    StatusCommand(), WhyCommand(),
+      EventsCommand(),  StateCommand(),   StateDiffCommand(), ExecCommand(),   LogsCommand(),
+      ScaleCommand(),   RestartCommand(), RollbackCommand(),   ReleaseListCommand(),
+      AppListCommand(), LoginCommand(),   LogoutCommand(),    WhoAmICommand(),
   };
   for (std::vector<Command> more :
        {EnvCommands(), HostCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(),

@@ -24,6 +24,8 @@ Command DeployCommand();
 Command StatusCommand();
 Command WhyCommand();
 Command EventsCommand();
+Command StateCommand();
+Command StateDiffCommand();
 Command ExecCommand();
 Command RestartCommand();
 Command LogsCommand();

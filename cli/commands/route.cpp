@@ -50,10 +50,6 @@ std::string ListenProblem(const Edge& edge, uint32_t port) {
   return problem == edge.listener_problems().end() ? "" : problem->second;
 }
 
-std::string ListenText(const config::v1::Route& route) {
-  return absl::StrCat(ListenerText(route), route.has_tls() ? " " : "", route.tls().hostname());
-}
-
 std::string ProblemText(const RouteInfo& route, const std::vector<Edge>& edges) {
   if (!route.refused().empty()) return absl::StrCat("refused: ", route.refused());
   std::vector<std::string> problems;
