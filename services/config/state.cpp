@@ -137,8 +137,14 @@ Decided<v1::Event, v1::DeployResponse> State::Decide(const v1::DeployRequest& re
 
 Decided<v1::Event, v1::RollbackResponse> State::Decide(const v1::RollbackRequest& request,
                                                        const DecisionContext& context) const {
-  BERTH_ASSIGN_OR_RETURN(const Environment* environment, Find(request.environment()));
   uint64_t number = request.release();
+  // What was deleted has its releases still: one that is named can be gone back to.
+  const auto kept = environments_.find(ToString(request.environment()));
+  const Environment* environment =
+      number != 0 && kept != environments_.end() ? &kept->second : nullptr;
+  if (environment == nullptr) {
+    BERTH_ASSIGN_OR_RETURN(environment, Find(request.environment()));
+  }
   if (number == 0) {
     // While a rollout runs, what to go back to is what was current before it.
     number =

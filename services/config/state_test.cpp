@@ -346,6 +346,16 @@ TEST_CASE("a deleted environment wants nothing and is gone once that is so", "[c
     CHECK_FALSE(config.Environment().deleted());
     config.CheckReplay();
   }
+  SECTION("a rollback to a release that is named brings it back") {
+    config.When(Rollback(), Context()).ThenRefused(absl::StatusCode::kNotFound, "no app notes");
+    config.When(Rollback(9), Context()).ThenRefused(absl::StatusCode::kNotFound, "no release 9");
+    const auto outcome = config.When(Rollback(1), Context());
+    CHECK(outcome.ThenDone().release() == 1);
+    CHECK(outcome.ThenDone().promotion() == 3);
+    CHECK(config.Environment().desired().image() == kFirst);
+    CHECK_FALSE(config.Environment().deleted());
+    config.CheckReplay();
+  }
 }
 
 TEST_CASE("an environment that could not be taken away whole is still there", "[config][state]") {
