@@ -107,10 +107,20 @@ absl::StatusOr<ExitCode> FollowRollout(const Promotion& promotion, const WaitOpt
     output.Object(kind, answer, absl::StrCat(HowToLook(promotion), "\n"));
     return ExitCode::kSuccess;
   }
+  BERTH_ASSIGN_OR_RETURN(const RolloutResult rollout,
+                         AwaitRollout(promotion, options.timeout, session));
+  Json result = answer;
+  result.update(rollout.fields);
+  output.Object(kind, result, rollout.text);
+  return ExitCode::kSuccess;
+}
+
+absl::StatusOr<RolloutResult> AwaitRollout(const Promotion& promotion, absl::Duration timeout,
+                                           Session* session) {
   BERTH_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::Channel> channel, session->channel());
-  EnvironmentWatch watch(promotion.environment, TitleOf(promotion), channel, output);
+  EnvironmentWatch watch(promotion.environment, TitleOf(promotion), channel, session->output());
   std::optional<RolloutEnd> end;
-  const absl::Status waited = watch.Wait(options.timeout, [&](const EnvironmentView& view) {
+  const absl::Status waited = watch.Wait(timeout, [&](const EnvironmentView& view) {
     end = EndOf(view, promotion.number);
     return end.has_value();
   });
@@ -120,14 +130,14 @@ absl::StatusOr<ExitCode> FollowRollout(const Promotion& promotion, const WaitOpt
   if (!waited.ok()) return waited;
 
   if (*end == RolloutEnd::kSucceeded) {
-    Json result = answer;
-    result["rollout"] = ToJson(*watch.view().rollout);
-    result["instances"] = Json::array();
+    RolloutResult result;
+    result.fields["rollout"] = ToJson(*watch.view().rollout);
+    result.fields["instances"] = Json::array();
     for (const Instance& instance : watch.view().instances) {
-      result["instances"].push_back(ToJson(instance));
+      result.fields["instances"].push_back(ToJson(instance));
     }
-    output.Object(kind, result, RolloutSuccess(promotion, watch.view(), watch.elapsed()));
-    return ExitCode::kSuccess;
+    result.text = RolloutSuccess(promotion, watch.view(), watch.elapsed());
+    return result;
   }
 
   config::v1::GetEnvironmentRequest request;

@@ -38,6 +38,16 @@ absl::StatusOr<ExitCode> FollowRollout(const Promotion& promotion, const WaitOpt
                                        const std::string& kind, const Json& answer,
                                        Session* session);
 
+// What came of a rollout that succeeded: for programs, and for people.
+struct RolloutResult {
+  Json fields;
+  std::string text;
+};
+
+// The same without printing the result; errors as FollowRollout's.
+absl::StatusOr<RolloutResult> AwaitRollout(const Promotion& promotion, absl::Duration timeout,
+                                           Session* session);
+
 // What a failed rollout looks like to a person. `serving` is the release that is current now; 0:
 // none.
 std::string RolloutFailure(const Promotion& promotion, const scheduler::v1::Rollout& rollout,

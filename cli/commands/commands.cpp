@@ -8,7 +8,7 @@ std::vector<Command> AllCommands() {
   std::vector<Command> commands = {
       UpCommand(),      DownCommand(),    DeployCommand(),    StatusCommand(), WhyCommand(),
       EventsCommand(),  StateCommand(),   StateDiffCommand(), ExecCommand(),   LogsCommand(),
-      ScaleCommand(),   RestartCommand(), RollbackCommand(),   ReleaseListCommand(),
+      ScaleCommand(),   RestartCommand(), RollbackCommand(),  UndoCommand(),   ReleaseListCommand(),
       AppListCommand(), LoginCommand(),   LogoutCommand(),    WhoAmICommand(),
   };
   for (std::vector<Command> more :

@@ -31,6 +31,7 @@ Command RestartCommand();
 Command LogsCommand();
 Command ScaleCommand();
 Command RollbackCommand();
+Command UndoCommand();
 Command ReleaseListCommand();
 Command AppListCommand();
 std::vector<Command> EnvCommands();
