@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/crypto/certificates.h"
+#include "common/executor/thread_executor.h"
 #include "common/rpc/grpc_status.h"
 #include "common/sync/mutex.h"
 
@@ -99,6 +100,10 @@ IncomingCall Describe(const Method& method, const grpc::CallbackServerContext& c
 }
 
 // What the service holds of a stream. Outlives the call where the service holds on to it longer.
+//
+// What a service says of a stream only leaves word with `sender`: who tells a thousand watchers of
+// a change waits for no socket, and each of them is sent, when its turn comes, all that there is
+// then.
 class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream> {
  public:
   // What the reactor does for the stream.
@@ -111,7 +116,8 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     virtual void Finish(grpc::Status status) = 0;
   };
 
-  explicit GrpcStream(Port* port) : port_(port) {}
+  // `sender` outlives the call.
+  GrpcStream(Port* port, Executor* sender) : port_(port), sender_(sender) {}
 
   void Begin(std::shared_ptr<Conversation> conversation) override {
     {
@@ -120,10 +126,17 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
       conversation_ = std::move(conversation);
       read_pending_ = true;
     }
-    Pump();
+    Wake();
   }
 
-  void Wake() override { Pump(); }
+  void Wake() override {
+    MutexLock lock(&mutex_);
+    if (std::exchange(wake_pending_, true)) return;
+    // The end of a write pumps anyhow. After the call nothing is left to the sender, which may be
+    // gone then.
+    if (writing_ || pumping_ || finished_) return;
+    sender_->Post([self = shared_from_this()] { self->Pump(); });
+  }
 
   void End(absl::Status status) override {
     {
@@ -131,7 +144,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
       if (ending_.has_value()) return;
       ending_ = std::move(status);
     }
-    Pump();
+    Wake();
   }
 
   void WhenEnded(std::function<void(const absl::Status&)> ended) override {
@@ -154,6 +167,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     {
       MutexLock lock(&mutex_);
       writing_ = false;
+      wake_pending_ = true;
       if (!ok && !ending_.has_value()) ending_ = absl::CancelledError("the client is gone");
     }
     Pump();
@@ -175,7 +189,6 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
     const std::shared_ptr<GrpcStream> self = shared_from_this();
     {
       MutexLock lock(&mutex_);
-      wake_pending_ = true;
       if (pumping_) return;
       pumping_ = true;
     }
@@ -217,6 +230,7 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
   }
 
   Port* const port_;  // There until the pump has finished the call.
+  Executor* const sender_;
   Mutex mutex_;
   std::shared_ptr<Conversation> conversation_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
@@ -230,7 +244,8 @@ class GrpcStream : public Stream, public std::enable_shared_from_this<GrpcStream
 
 class WriteReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, private GrpcStream::Port {
  public:
-  WriteReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) {}
+  explicit WriteReactor(Executor* sender)
+      : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this), sender)) {}
 
   const std::shared_ptr<GrpcStream>& stream() const { return stream_; }
 
@@ -257,7 +272,8 @@ class WriteReactor : public grpc::ServerWriteReactor<grpc::ByteBuffer>, private 
 class BidiReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                     private GrpcStream::Port {
  public:
-  BidiReactor() : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this))) {}
+  explicit BidiReactor(Executor* sender)
+      : stream_(std::make_shared<GrpcStream>(static_cast<GrpcStream::Port*>(this), sender)) {}
 
   const std::shared_ptr<GrpcStream>& stream() const { return stream_; }
 
@@ -291,7 +307,7 @@ class BidiReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 // A gRPC service made from a descriptor: what generated code would be, with bytes for messages.
 class DescribedService : public grpc::Service {
  public:
-  DescribedService(Dispatcher* dispatcher, PeerKeys* peers) {
+  DescribedService(Dispatcher* dispatcher, PeerKeys* peers, Executor* sender) {
     using grpc::internal::RpcMethod;
     int index = 0;
     for (const Method& method : MethodsOf(dispatcher->service())) {
@@ -301,28 +317,29 @@ class DescribedService : public grpc::Service {
                                           ? RpcMethod::SERVER_STREAMING
                                           : RpcMethod::NORMAL_RPC;
       AddMethod(new grpc::internal::RpcServiceMethod(method.path.c_str(), type, nullptr));
-      MarkMethodRawCallback(index++, MakeHandler(&method, type, dispatcher, peers));
+      MarkMethodRawCallback(index++, MakeHandler(&method, type, dispatcher, peers, sender));
     }
   }
 
  private:
   static grpc::internal::MethodHandler* MakeHandler(const Method* method,
                                                     grpc::internal::RpcMethod::RpcType type,
-                                                    Dispatcher* dispatcher, PeerKeys* peers) {
+                                                    Dispatcher* dispatcher, PeerKeys* peers,
+                                                    Executor* sender) {
     using Bytes = grpc::ByteBuffer;
     using grpc::internal::RpcMethod;
     switch (type) {
       case RpcMethod::BIDI_STREAMING:
         return new grpc::internal::CallbackBidiHandler<Bytes, Bytes>(
             [=](grpc::CallbackServerContext* context) {
-              auto* reactor = new BidiReactor();
+              auto* reactor = new BidiReactor(sender);
               dispatcher->Open(Describe(*method, *context, peers), "", reactor->stream());
               return reactor;
             });
       case RpcMethod::SERVER_STREAMING:
         return new grpc::internal::CallbackServerStreamingHandler<Bytes, Bytes>(
             [=](grpc::CallbackServerContext* context, const Bytes* request) {
-              auto* reactor = new WriteReactor();
+              auto* reactor = new WriteReactor(sender);
               dispatcher->Open(Describe(*method, *context, peers), ToString(*request),
                                reactor->stream());
               return reactor;
@@ -366,6 +383,7 @@ class GrpcServer : public Server {
   }
 
   PeerKeys peers_;
+  ThreadExecutor sender_{"streams"};
   std::list<DescribedService> services_;
   std::vector<std::string> names_;
   std::unique_ptr<grpc::Server> server_;
@@ -383,7 +401,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
   for (Dispatcher* dispatcher : dispatchers) {
     if (absl::Status status = dispatcher->Check(); !status.ok()) return status;
     server->names_.push_back(dispatcher->service().full_name());
-    builder.RegisterService(&server->services_.emplace_back(dispatcher, &server->peers_));
+    builder.RegisterService(
+        &server->services_.emplace_back(dispatcher, &server->peers_, &server->sender_));
   }
   grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   tls.pem_key_cert_pairs.push_back({options.private_key_pem, options.certificate_pem});
