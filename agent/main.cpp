@@ -272,7 +272,7 @@ absl::Status Purge(const AgentSettings& settings) {
 
 absl::Status Main(int argc, char** argv) {
   BlockStopSignals();
-  rpc::RequireTls13();
+  rpc::PrepareGrpc();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   // `--purge` after the settings: undo what this agent made on the machine.
   const bool purge = argc == 4 && absl::string_view(argv[3]) == "--purge";

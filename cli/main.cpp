@@ -43,7 +43,7 @@ ExitCode Main(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   // A reader that has seen enough, such as head, ends this program without a word.
   signal(SIGPIPE, SIG_DFL);
-  berth::rpc::RequireTls13();
+  berth::rpc::PrepareGrpc();
   // What a person should know of a connection is in the error; the libraries' own remarks would
   // stand in the middle of it.
   gpr_set_log_function([](gpr_log_func_args*) {});

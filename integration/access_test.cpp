@@ -135,7 +135,7 @@ class Platform {
   // Before gRPC starts, and before there is a second thread.
   std::unique_ptr<Program> Start() {
     OwnMachine::Enter();
-    rpc::RequireTls13();
+    rpc::PrepareGrpc();
     const std::string settings = folder_.File("server.yaml");
     std::ofstream(settings) << "listen: " << kAddress << "\nstate: " << state() << "\n";
     const char* const folder = std::getenv("BERTH_BIN");

@@ -35,7 +35,7 @@ namespace {
 using config::v1::DeployRequest;
 using config::v1::DeployResponse;
 
-const int kTls13Required = (rpc::RequireTls13(), 0);
+const int kGrpcPrepared = (rpc::PrepareGrpc(), 0);
 
 constexpr int kWriters = 3;
 constexpr absl::Duration kBetweenDeploys = absl::Milliseconds(25);

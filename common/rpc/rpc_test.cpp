@@ -38,7 +38,7 @@ namespace berth::rpc {
 namespace {
 
 // Before any test, as in every main.
-const int kTls13Required = (RequireTls13(), 0);
+const int kGrpcPrepared = (PrepareGrpc(), 0);
 
 // What other threads bring, for the test's thread to take.
 template <typename T>

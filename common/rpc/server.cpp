@@ -18,6 +18,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "common/crypto/certificates.h"
 #include "common/executor/thread_executor.h"
 #include "common/rpc/grpc_status.h"
@@ -424,10 +425,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
   return server;
 }
 
-void RequireTls13() {
+void PrepareGrpc() {
   // Debian's gRPC has no setting for the lowest version. A TLS 1.2 suite that needs an RSA key,
   // which no Berth server has, leaves only those of 1.3.
   setenv("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384", 1);
+  // Debian builds Abseil as for debugging: each of gRPC's mutexes notes in a graph which ones are
+  // locked with it.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 }  // namespace berth::rpc

@@ -41,7 +41,7 @@ class Server {
 };
 
 // Must run before anything of gRPC: leaves TLS 1.3 as the only version that clients and servers of
-// this process speak.
-void RequireTls13();
+// this process speak, and spares gRPC's mutexes the search for deadlocks.
+void PrepareGrpc();
 
 }  // namespace berth::rpc

@@ -72,7 +72,7 @@ absl::Status Run(const ServiceProgram& program, const ServiceSettings& settings)
 
 absl::Status Main(const ServiceProgram& program, int argc, char** argv) {
   BlockStopSignals();
-  rpc::RequireTls13();
+  rpc::PrepareGrpc();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(argc, argv));
   BERTH_ASSIGN_OR_RETURN(const ServiceSettings settings,

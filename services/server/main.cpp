@@ -191,7 +191,7 @@ absl::Status Run(const ServerSettings& settings) {
 
 absl::Status Main(int argc, char** argv) {
   BlockStopSignals();
-  rpc::RequireTls13();
+  rpc::PrepareGrpc();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(argc, argv));
   BERTH_ASSIGN_OR_RETURN(const ServerSettings settings, LoadSettings(path));

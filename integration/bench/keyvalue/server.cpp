@@ -52,7 +52,7 @@ absl::StatusOr<rpc::Server::Options> Certified(const std::string& folder) {
 }
 
 absl::Status Serve(const std::string& folder) {
-  rpc::RequireTls13();
+  rpc::PrepareGrpc();
   const SystemClock clock;
   RandomIdSource ids;
   rpc::AccessView access;
