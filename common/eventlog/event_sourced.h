@@ -13,9 +13,7 @@
 #include "common/check/check.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/log_writer.h"
-#include "common/eventlog/saved_state.h"
-#include "common/eventlog/stored_event.h"
-#include "common/status/status_macros.h"
+#include "common/eventlog/logged_state.h"
 
 namespace berth {
 
@@ -37,12 +35,14 @@ using TopicKey = std::pair<std::string, std::string>;
 //   static constexpr uint32_t kStateVersion;      raised where Apply means another state by events
 // if events of it name what belongs to an org, but not the org:
 //   std::string OrgOf(const Event&) const;     before Apply; empty: the event names it, or has none
+// if it knows what rows beside the log have to say:
+//   absl::Status CheckRows(const RowsByKey&) const;    kDataLoss: one is missing or was changed
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
 // or logging inside.
 //
 // Threads are as LogWriter says: calls from anywhere, callbacks on the executor.
 template <typename State>
-class EventSourced : private StateMachine {
+class EventSourced : private LoggedStateOf<State, StateMachine> {
  public:
   using Event = typename State::Event;
 
@@ -87,7 +87,7 @@ class EventSourced : private StateMachine {
           for (const Event& event : decided->events) {
             eventlog::v1::StoredEvent& stored = outcome.events.emplace_back();
             stored.set_type(static_cast<uint32_t>(event.event_case()));
-            stored.set_version(kEventVersion);
+            stored.set_version(Machine::kEventVersion);
             event.SerializeToString(stored.mutable_payload());
             if constexpr (requires { state_.OrgOf(event); }) stored.set_org(state_.OrgOf(event));
           }
@@ -131,16 +131,14 @@ class EventSourced : private StateMachine {
   LogWriter& writer() { return writer_; }
 
  private:
-  void Reset() override {
-    state_ = State();
-    touched_.clear();
-  }
+  using Machine = LoggedStateOf<State, StateMachine>;
+  using Machine::state_;
 
-  absl::Status Apply(const eventlog::v1::StoredEvent& stored) override {
-    BERTH_ASSIGN_OR_RETURN(const Event event, EventOf<Event>(stored));
-    state_.Apply(event);
-    state_.Touched(event, &touched_);
-    return absl::OkStatus();
+  void Applied(const Event& event) override { state_.Touched(event, &touched_); }
+
+  void Reset() override {
+    Machine::Reset();
+    touched_.clear();
   }
 
   std::vector<TopicChange> TakeChanges() override {
@@ -154,18 +152,13 @@ class EventSourced : private StateMachine {
 
   TopicEntries Entries(const std::string& topic) const override { return state_.Entries(topic); }
 
-  std::string Save() const override { return ToDeterministicBytes(state_.Save()); }
-
   absl::Status LoadSaved(const std::string& bytes) override {
-    typename State::Snapshot saved;
-    if (!saved.ParseFromString(bytes)) return absl::DataLossError("the state cannot be read");
-    state_.Load(saved);
     touched_.clear();
-    return absl::OkStatus();
+    return Machine::LoadSaved(bytes);
   }
 
-  std::string SavedFormat() const override {
-    return SavedStateFormat(*State::Snapshot::descriptor(), State::kStateVersion);
+  std::unique_ptr<LoggedState> NewState() const override {
+    return std::make_unique<LoggedStateOf<State>>();
   }
 
   void Loaded(uint64_t position) override {
@@ -186,7 +179,6 @@ class EventSourced : private StateMachine {
     observer_.published(state_, events, record.position());
   }
 
-  State state_;
   std::set<TopicKey> touched_;
   const Observer observer_;
   std::function<void(const absl::Status&)> stepped_down_;

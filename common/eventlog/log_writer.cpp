@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/hash.h"
+#include "common/eventlog/record_chain.h"
 #include "common/log/log.h"
 #include "common/status/error_details.h"
 #include "common/status/status_macros.h"
@@ -328,6 +329,16 @@ void LogWriter::EnqueueWatch(std::shared_ptr<Watcher> watcher,
               });
 }
 
+void LogWriter::EnqueueSave(std::function<void(absl::StatusOr<SavedState>)> done) {
+  auto saved = std::make_shared<SavedState>();
+  EnqueueRead(
+      [this, saved] { *saved = {position_, hash_, machine_->SavedFormat(), machine_->Save()}; },
+      [saved, done = std::move(done)](absl::Status status) {
+        if (!status.ok()) return done(std::move(status));
+        done(std::move(*saved));
+      });
+}
+
 absl::StatusOr<bool> LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
   if (revision.position() == 0 || revision.position() > position_) return false;
   if (revision.position() == position_) {
@@ -383,7 +394,7 @@ LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status 
   record.set_answer(std::move(decided.answer));
   made.stored.position = record.position();
   made.stored.bytes = record.SerializeAsString();
-  made.stored.hash = Blake2b256({hash_, made.stored.bytes});
+  made.stored.hash = ChainedHash(hash_, made.stored.bytes);
   return made;
 }
 

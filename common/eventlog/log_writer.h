@@ -20,7 +20,7 @@
 #include "common/clock/clock.h"
 #include "common/eventlog/decision.h"
 #include "common/eventlog/event_log.h"
-#include "common/eventlog/replayable.h"
+#include "common/eventlog/logged_state.h"
 #include "common/eventlog/request_index.h"
 #include "common/executor/executor.h"
 #include "common/ids/id_source.h"
@@ -48,7 +48,7 @@ enum class Recorded {
 };
 
 // A state as the writer sees it: events in, views out. EventSourced<State> implements it.
-class StateMachine : public Replayable {
+class StateMachine : public LoggedState {
  public:
   // What the events applied since the last call changed in the topics, as of now.
   virtual std::vector<TopicChange> TakeChanges() = 0;
@@ -56,8 +56,8 @@ class StateMachine : public Replayable {
   // Everything of a topic, as of now.
   virtual TopicEntries Entries(const std::string& topic) const = 0;
 
-  // The whole state; the same state is the same bytes.
-  virtual std::string Save() const = 0;
+  // Another state of the same kind, before any event.
+  virtual std::unique_ptr<LoggedState> NewState() const = 0;
 
   // This process leads, from now on or still, and what was applied up to `position` is what the log
   // says: at a start or a take-over, and when the log was read again after a failed append.
@@ -171,6 +171,11 @@ class LogWriter {
   // Begins or resumes a watch of the watcher's topic. `done` gets an error when it cannot now.
   void EnqueueWatch(std::shared_ptr<Watcher> watcher, std::optional<watch::v1::Revision> resume,
                     std::function<void(absl::Status)> done);
+
+  // The state that is served, at its place in the queue; for comparison with what the log gives.
+  void EnqueueSave(std::function<void(absl::StatusOr<SavedState>)> done);
+  // Another state of the same kind, before any event. From any thread.
+  std::unique_ptr<LoggedState> NewState() const { return machine_->NewState(); }
 
   // Whether a revision was this log's own; for reports that claim to have applied one. An error:
   // the log cannot be asked now. On the executor only.

@@ -4,8 +4,8 @@
 #include <deque>
 
 #include "absl/strings/str_cat.h"
-#include "common/eventlog/chained_record.h"
 #include "common/eventlog/log_writer.h"
+#include "common/eventlog/record_chain.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/log/log.h"
 #include "common/status/error_details.h"
@@ -41,7 +41,7 @@ absl::Status LogWriter::LoadRequestKey() {
 void LogWriter::Forget() {
   machine_->Reset();
   position_ = 0;
-  hash_.assign(kRecordHashSize, '\0');
+  hash_ = HashBeforeFirstRecord();
   record_time_ = absl::Time();
   requests_.emplace(limits_.request_ids_max, request_key_);
   snapshot_position_ = 0;
@@ -104,11 +104,7 @@ absl::Status LogWriter::Replay() {
 absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
   BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
                          ReadChained(stream_, position_, hash_, stored));
-  for (const eventlog::v1::StoredEvent& event : record.events()) {
-    if (absl::Status status = machine_->Apply(event); !status.ok()) {
-      return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
-    }
-  }
+  BERTH_RETURN_IF_ERROR(ApplyRecord(record, machine_));
   Advance(stored, record);
   return absl::OkStatus();
 }
@@ -131,7 +127,7 @@ RowChange LogWriter::MakeSnapshot() {
   snapshot_position_ = position_;
   snapshot_bytes_ = snapshot.state().size() + snapshot.requests().ByteSizeLong();
   bytes_since_snapshot_ = 0;
-  return {kSnapshotRow, ToRow(snapshot)};
+  return {kSnapshotRowKey, ToRow(snapshot)};
 }
 
 }  // namespace berth

@@ -6,21 +6,20 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/eventlog/chained_record.h"
+#include "common/eventlog/record_chain.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/log/log.h"
-#include "common/status/error_details.h"
 #include "common/status/status_macros.h"
 #include "common/time/timestamp.h"
 
 namespace berth {
 
-Replay::Replay(std::string stream, types::v1::Moment moment, uint64_t durable, Replayable* state)
+Replay::Replay(std::string stream, types::v1::Moment moment, uint64_t durable, LoggedState* state)
     : stream_(std::move(stream)),
       moment_(std::move(moment)),
       durable_(durable),
       state_(state),
-      hash_(kRecordHashSize, '\0') {
+      hash_(HashBeforeFirstRecord()) {
   state_->Reset();
 }
 
@@ -114,11 +113,7 @@ absl::Status Replay::ApplyNext(LogReader* log) {
   for (const StoredRecord& stored : read) {
     BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
                            ReadChained(stream_, position_, hash_, stored));
-    for (const eventlog::v1::StoredEvent& event : record.events()) {
-      if (const absl::Status status = state_->Apply(event); !status.ok()) {
-        return Annotate(status, absl::StrCat("stream ", stream_, ", position ", stored.position));
-      }
-    }
+    BERTH_RETURN_IF_ERROR(ApplyRecord(record, state_));
     position_ = stored.position;
     hash_ = stored.hash;
   }

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "berth/types/v1/types.pb.h"
 #include "common/eventlog/event_log.h"
-#include "common/eventlog/replayable.h"
+#include "common/eventlog/logged_state.h"
 
 namespace berth {
 
@@ -23,7 +23,7 @@ class Replay {
   static constexpr size_t kStepRecords = 500;
 
   // Nothing after `durable` is read: the writer may yet take it back. `state` outlives the replay.
-  Replay(std::string stream, types::v1::Moment moment, uint64_t durable, Replayable* state);
+  Replay(std::string stream, types::v1::Moment moment, uint64_t durable, LoggedState* state);
 
   // Does the next piece. True: the state is as it was right after the record at().
   // kOutOfRange: the log begins later, or has not come to the position. kInvalidArgument: the
@@ -45,7 +45,7 @@ class Replay {
   const std::string stream_;
   const types::v1::Moment moment_;
   const uint64_t durable_;
-  Replayable* const state_;
+  LoggedState* const state_;
   types::v1::RecordReference at_;
   uint64_t position_ = 0;  // Of the newest record that is in the state.
   std::string hash_;       // Of that record.

@@ -6,9 +6,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "common/eventlog/chained_record.h"
+#include "common/eventlog/logged_state.h"
 #include "common/eventlog/model_counter.h"
-#include "common/eventlog/past_state.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/testing/printers.h"
 #include "common/time/timestamp.h"
@@ -37,7 +36,7 @@ LogWriter::Limits SnapshotEvery(uint64_t records) {
 struct Past {
   absl::Status status;
   types::v1::RecordReference at;
-  PastState<Counter> state;
+  LoggedStateOf<Counter> state;
   int steps = 0;
 
   uint64_t Count(const std::string& app) const { return state.state().Count(app); }
@@ -111,7 +110,7 @@ TEST_CASE("a replay begins at a snapshot that is not later", "[eventlog][replay]
   // The snapshot, as of position 5, says what no record says: so it is seen where it was used.
   {
     MemoryEventLog log(world.database, "counter");
-    auto snapshot = *FromRow(**log.GetRow(kSnapshotRow));
+    auto snapshot = *FromRow(**log.GetRow(kSnapshotRowKey));
     REQUIRE(snapshot.position() == 5);
     config::v1::StateSnapshot state;
     REQUIRE(state.ParseFromString(snapshot.state()));
@@ -121,7 +120,7 @@ TEST_CASE("a replay begins at a snapshot that is not later", "[eventlog][replay]
     snapshot.set_state(state.SerializeAsString());
     SECTION("usable") {
       REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
-      REQUIRE(log.Append(8, {}, {{kSnapshotRow, ToRow(snapshot)}}).ok());
+      REQUIRE(log.Append(8, {}, {{kSnapshotRowKey, ToRow(snapshot)}}).ok());
       CHECK(Replayed(world, At(4))->Count("seen") == 0);
       CHECK(Replayed(world, At(4))->Count("a") == 3);
       CHECK(Replayed(world, At(5))->Count("seen") == 1);
@@ -130,9 +129,9 @@ TEST_CASE("a replay begins at a snapshot that is not later", "[eventlog][replay]
       CHECK(Replayed(world, At(7))->Count("a") == 6);
     }
     SECTION("of another history") {
-      snapshot.set_record_hash(std::string(kRecordHashSize, 'x'));
+      snapshot.set_record_hash(std::string(32, 'x'));
       REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
-      REQUIRE(log.Append(8, {}, {{kSnapshotRow, ToRow(snapshot)}}).ok());
+      REQUIRE(log.Append(8, {}, {{kSnapshotRowKey, ToRow(snapshot)}}).ok());
       CHECK(Replayed(world, At(7))->Count("seen") == 0);
       CHECK(Replayed(world, At(7))->Count("a") == 6);
     }

@@ -64,7 +64,7 @@ absl::StatusOr<eventlog::v1::Snapshot> FromRow(absl::string_view row) {
 absl::StatusOr<std::optional<eventlog::v1::Snapshot>> ReadSnapshot(absl::string_view stream,
                                                                    absl::string_view state_format,
                                                                    LogReader* log) {
-  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> row, log->GetRow(kSnapshotRow));
+  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> row, log->GetRow(kSnapshotRowKey));
   if (!row.has_value()) return std::optional<eventlog::v1::Snapshot>();
   BERTH_ASSIGN_OR_RETURN(std::optional<eventlog::v1::Snapshot> snapshot, FromRow(*row));
   if (snapshot->state_format() != state_format) {

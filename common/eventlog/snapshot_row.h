@@ -10,8 +10,8 @@
 
 namespace berth {
 
-// Where the newest snapshot is kept.
-inline constexpr char kSnapshotRow[] = "log/snapshot";
+// The key of the row with the newest snapshot.
+inline constexpr char kSnapshotRowKey[] = "log/snapshot";
 
 // A snapshot as the row beside the log that it is kept in, and back.
 std::string ToRow(const eventlog::v1::Snapshot& snapshot);

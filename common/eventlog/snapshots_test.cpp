@@ -23,7 +23,7 @@ LogWriter::Limits SnapshotEvery(uint64_t records) {
 // nullopt: there is none.
 std::optional<eventlog::v1::Snapshot> SnapshotIn(const World& world) {
   MemoryEventLog log(world.database, "counter");
-  const std::optional<std::string> row = *log.GetRow(kSnapshotRow);
+  const std::optional<std::string> row = *log.GetRow(kSnapshotRowKey);
   if (!row.has_value()) return std::nullopt;
   return *FromRow(*row);
 }
@@ -31,7 +31,7 @@ std::optional<eventlog::v1::Snapshot> SnapshotIn(const World& world) {
 void PutRow(const World& world, const std::string& row) {
   MemoryEventLog log(world.database, "counter");
   REQUIRE(log.TakeLease({"somebody"}, absl::Seconds(1)).ok());
-  REQUIRE(log.Append(log.Read(0, 1000)->size(), {}, {{kSnapshotRow, row}}).ok());
+  REQUIRE(log.Append(log.Read(0, 1000)->size(), {}, {{kSnapshotRowKey, row}}).ok());
 }
 
 // A snapshot that says of app a what no record says.

@@ -25,7 +25,7 @@ absl::Status TooMany() {
 
 struct PastStates::UnderWay {
   std::string stream;
-  std::shared_ptr<Replayable> state;
+  std::shared_ptr<LoggedState> state;
   std::unique_ptr<LogReader> log;
   Replay replay;
   absl::Duration until;  // By the monotonic clock.
@@ -37,7 +37,7 @@ PastStates::PastStates(const std::vector<LogSource>& sources, Executor* executor
     : executor_(executor), clock_(clock) {
   for (const LogSource& source : sources) {
     source.dispatcher->SetPast([this, source](const types::v1::Moment& moment,
-                                              std::shared_ptr<Replayable> state,
+                                              std::shared_ptr<LoggedState> state,
                                               rpc::Dispatcher::Restored restored) {
       executor_->Post([this, source, moment, state = std::move(state),
                        restored = std::move(restored)] { Begin(source, moment, state, restored); });
@@ -46,7 +46,7 @@ PastStates::PastStates(const std::vector<LogSource>& sources, Executor* executor
 }
 
 void PastStates::Begin(const LogSource& source, const types::v1::Moment& moment,
-                       std::shared_ptr<Replayable> state, rpc::Dispatcher::Restored restored) {
+                       std::shared_ptr<LoggedState> state, rpc::Dispatcher::Restored restored) {
   if (const absl::Status leading = source.writer->Leading(); !leading.ok()) {
     return restored(leading);
   }
@@ -54,7 +54,7 @@ void PastStates::Begin(const LogSource& source, const types::v1::Moment& moment,
   absl::StatusOr<std::unique_ptr<LogReader>> log = source.open();
   if (!log.ok()) return restored(log.status());
   ++under_way_;
-  Replayable* const replayed = state.get();
+  LoggedState* const replayed = state.get();
   GoOn(std::make_shared<UnderWay>(
       UnderWay{source.stream, std::move(state), *std::move(log),
                Replay(source.stream, moment, source.writer->numbers().position, replayed),

@@ -34,7 +34,7 @@ class PastStates {
   struct UnderWay;
 
   void Begin(const LogSource& source, const types::v1::Moment& moment,
-             std::shared_ptr<Replayable> state, rpc::Dispatcher::Restored restored);
+             std::shared_ptr<LoggedState> state, rpc::Dispatcher::Restored restored);
   void GoOn(const std::shared_ptr<UnderWay>& replay);
 
   Executor* const executor_;

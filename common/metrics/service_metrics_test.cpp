@@ -27,6 +27,8 @@ class Nothing : public StateMachine {
   std::string Save() const override { return ""; }
   absl::Status LoadSaved(const std::string&) override { return absl::OkStatus(); }
   std::string SavedFormat() const override { return ""; }
+  absl::Status CheckRows(const RowsByKey&) const override { return absl::OkStatus(); }
+  std::unique_ptr<LoggedState> NewState() const override { return std::make_unique<Nothing>(); }
   void Loaded(uint64_t) override {}
   void SteppedDown(const absl::Status&) override {}
   void Published(const eventlog::v1::Record&) override {}

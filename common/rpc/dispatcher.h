@@ -18,7 +18,7 @@
 #include "berth/types/v1/types.pb.h"
 #include "common/clock/clock.h"
 #include "common/eventlog/log_writer.h"
-#include "common/eventlog/replayable.h"
+#include "common/eventlog/logged_state.h"
 #include "common/executor/executor.h"
 #include "common/rpc/gate.h"
 #include "common/rpc/methods.h"
@@ -84,7 +84,8 @@ class Dispatcher {
   // The state is as it was right after that record; or why it cannot be.
   using Restored = std::function<void(absl::StatusOr<types::v1::RecordReference>)>;
   // Brings a state to a moment of the service's past.
-  using Past = std::function<void(const types::v1::Moment&, std::shared_ptr<Replayable>, Restored)>;
+  using Past =
+      std::function<void(const types::v1::Moment&, std::shared_ptr<LoggedState>, Restored)>;
 
   // What is told of calls, on whichever thread: of each its begin and its outcome.
   struct Observer {

@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/eventlog/event_sourced.h"
-#include "common/eventlog/past_state.h"
+#include "common/eventlog/logged_state.h"
 #include "common/rpc/dispatcher.h"
 
 namespace berth::rpc {
@@ -110,7 +110,7 @@ class StateDispatcher : public Dispatcher {
     if (past() == nullptr) {
       return reply(absl::UnimplementedError("nobody here knows the past of this service"));
     }
-    const auto then = std::make_shared<PastState<State>>();
+    const auto then = std::make_shared<LoggedStateOf<State>>();
     past()(request.at(), then,
            [request, answer, then, reply](absl::StatusOr<types::v1::RecordReference> as_of) {
              if (!as_of.ok()) return reply(as_of.status());

@@ -1,19 +1,31 @@
-#include "common/eventlog/chained_record.h"
+#include "common/eventlog/record_chain.h"
 
 #include "absl/strings/str_cat.h"
 #include "common/crypto/hash.h"
+#include "common/status/error_details.h"
 
 namespace berth {
+namespace {
+
+constexpr size_t kHashSize = 32;
+
+}  // namespace
+
+std::string HashBeforeFirstRecord() { return std::string(kHashSize, '\0'); }
+
+std::string ChainedHash(absl::string_view hash_before, absl::string_view bytes) {
+  return Blake2b256({hash_before, bytes});
+}
 
 absl::StatusOr<eventlog::v1::Record> ReadChained(absl::string_view stream, uint64_t after,
-                                                 absl::string_view after_hash,
+                                                 absl::string_view hash_before,
                                                  const StoredRecord& stored) {
   const std::string where = absl::StrCat("stream ", stream, ", position ", stored.position);
   if (stored.position != after + 1) {
     return absl::DataLossError(
         absl::StrCat(where, ": position ", after + 1, " is missing; restore a backup"));
   }
-  if (Blake2b256({after_hash, stored.bytes}) != stored.hash) {
+  if (ChainedHash(hash_before, stored.bytes) != stored.hash) {
     return absl::DataLossError(
         absl::StrCat(where,
                      ": the record is not the one that was written (its hash does not chain); "
@@ -25,6 +37,16 @@ absl::StatusOr<eventlog::v1::Record> ReadChained(absl::string_view stream, uint6
     return absl::DataLossError(absl::StrCat(where, ": the record cannot be read"));
   }
   return record;
+}
+
+absl::Status ApplyRecord(const eventlog::v1::Record& record, LoggedState* state) {
+  for (const eventlog::v1::StoredEvent& event : record.events()) {
+    if (absl::Status status = state->Apply(event); !status.ok()) {
+      return Annotate(status,
+                      absl::StrCat("stream ", record.stream(), ", position ", record.position()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace berth
