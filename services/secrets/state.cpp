@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
+#include "common/crypto/hash.h"
 #include "common/ids/names.h"
 #include "common/secrets/bundle.h"
 #include "common/status/status_macros.h"
@@ -312,6 +313,24 @@ absl::StatusOr<StoredVersion> State::FindVersion(const EnvironmentName& environm
                                                  const std::string& name, uint64_t version) const {
   BERTH_ASSIGN_OR_RETURN(const v1::SecretVersionPut* put, Find(environment, name, version));
   return ToStored(*put);
+}
+
+absl::Status State::CheckRows(const RowsByKey& rows) const {
+  for (const StoredVersion& version : AllVersions()) {
+    const auto row = rows.find(version.row_key);
+    if (row == rows.end()) {
+      return absl::DataLossError(
+          absl::StrCat("the row ", version.row_key, " is missing; restore a backup"));
+    }
+    v1::SecretRow stored;
+    if (!stored.ParseFromString(row->second) ||
+        Blake2b256({stored.ciphertext()}) != version.ciphertext_digest) {
+      return absl::DataLossError(absl::StrCat("the row ", version.row_key,
+                                              " is not the one that was written; restore a "
+                                              "backup"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::vector<StoredVersion> State::AllVersions() const {

@@ -76,6 +76,9 @@ class State {
   Snapshot Save() const;
   void Load(const Snapshot& saved);
 
+  // Whether each version's value is there as it was put. kDataLoss.
+  absl::Status CheckRows(const RowsByKey& rows) const;
+
   // An environment that has none, or that nobody has heard of, has no secrets.
   std::vector<v1::Secret> SecretsOf(const types::v1::EnvironmentName& name) const;
   // Newest first.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/crypto/hash.h"
 #include "common/ids/names.h"
 #include "common/secrets/bundle.h"
 #include "common/testing/scenario.h"
@@ -134,6 +135,27 @@ TEST_CASE("the ciphertext goes to a row and not into an event", "[secrets][state
   for (const v1::Event& event : decided->events) {
     CHECK(event.SerializeAsString().find(Value("a").row) == std::string::npos);
   }
+}
+
+TEST_CASE("a row that is missing or not the one that was put is found", "[secrets][state]") {
+  const std::string key = "secret/acme/shop/production/token/1";
+  v1::SecretRow row;
+  row.set_wrapped_key("wrapped");
+  row.set_ciphertext("sealed");
+  SealedValue value = Value("a");
+  value.ciphertext_digest = Blake2b256({row.ciphertext()});
+  Secrets secrets;
+  secrets.When(Put("token"), value, Context()).ThenDone();
+
+  CHECK(secrets.state().CheckRows({{key, row.SerializeAsString()}}) == absl::OkStatus());
+  // The key ring was rotated.
+  row.set_wrapped_key("wrapped anew");
+  CHECK(secrets.state().CheckRows({{key, row.SerializeAsString()}}) == absl::OkStatus());
+  row.set_ciphertext("exchanged");
+  const absl::Status changed = secrets.state().CheckRows({{key, row.SerializeAsString()}});
+  CHECK(absl::IsDataLoss(changed));
+  CHECK_THAT(std::string(changed.message()), Catch::Contains(key));
+  CHECK(absl::IsDataLoss(secrets.state().CheckRows({})));
 }
 
 TEST_CASE("a version may wait until it is activated", "[secrets][state]") {
