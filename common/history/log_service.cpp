@@ -19,6 +19,8 @@ using eventlog::v1::ListRecordsRequest;
 using eventlog::v1::ListRecordsResponse;
 using eventlog::v1::Record;
 using eventlog::v1::RecordView;
+using eventlog::v1::VerifyLogRequest;
+using eventlog::v1::VerifyLogResponse;
 
 constexpr absl::Duration kRetryDelay = absl::Seconds(1);
 
@@ -27,6 +29,14 @@ absl::Status TooMany(absl::string_view what, size_t limit) {
       WithReason(absl::ResourceExhaustedError(absl::StrCat(
                      limit, " ", what, " are under way here already; try again in a moment")),
                  reason::kQueueFull, {{"limit", absl::StrCat(limit)}}),
+      kRetryDelay);
+}
+
+absl::Status BusyVerifying() {
+  return WithRetryDelay(
+      WithReason(absl::ResourceExhaustedError(
+                     "another log is being verified here; try again once that is over"),
+                 reason::kQueueFull, {{"limit", absl::StrCat(LogService::kVerificationsMax)}}),
       kRetryDelay);
 }
 
@@ -102,6 +112,11 @@ void LogService::AddHandlers() {
       [this](const rpc::Call&, const FollowRecordsRequest& request,
              std::shared_ptr<rpc::Stream> stream) {
         executor_->Post([this, request, stream] { Follow(request, stream); });
+      });
+  dispatcher_.Streaming<VerifyLogRequest, VerifyLogResponse>(
+      [this](const rpc::Call&, const VerifyLogRequest& request,
+             std::shared_ptr<rpc::Stream> stream) {
+        executor_->Post([this, name = request.stream(), stream] { Verify(name, stream); });
       });
 }
 
@@ -198,6 +213,36 @@ void LogService::Follow(const FollowRecordsRequest& request,
   (*found)->followers.push_back(follower);
   stream->Begin(follower);
   follower->Look();
+}
+
+void LogService::Verify(const std::string& name, const std::shared_ptr<rpc::Stream>& stream) {
+  const absl::StatusOr<Stream*> found = Find(name);
+  if (!found.ok()) return stream->End(found.status());
+  // The state first: what is read of the log afterwards reaches at least as far.
+  (*found)->source.writer->EnqueueSave(
+      [this, of = *found, stream](absl::StatusOr<SavedState> served) {
+        if (!served.ok()) return stream->End(served.status());
+        executor_->Post([this, of, stream, served = *std::move(served)]() mutable {
+          absl::Status begun = BeginVerification(of, std::move(served), stream);
+          if (!begun.ok()) stream->End(begun);
+        });
+      });
+}
+
+absl::Status LogService::BeginVerification(Stream* of, SavedState served,
+                                           const std::shared_ptr<rpc::Stream>& stream) {
+  const std::shared_ptr<Verification> other = verification_.lock();
+  if (other != nullptr && !other->over()) return BusyVerifying();
+  BERTH_ASSIGN_OR_RETURN(std::unique_ptr<LogReader> reader, of->source.open());
+  LogVerifier verifier(of->source.stream, of->source.writer->NewState());
+  verifier.ExpectServed(std::move(served));
+  BERTH_RETURN_IF_ERROR(verifier.ExpectRowsOf(reader.get()));
+  const auto verification =
+      std::make_shared<Verification>(std::move(verifier), std::move(reader), executor_, stream);
+  verification_ = verification;
+  stream->Begin(verification);
+  verification->Go();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<FollowRecordsResponse> LogService::ReadOn(Stream* stream,

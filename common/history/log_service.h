@@ -16,6 +16,7 @@
 #include "common/executor/executor.h"
 #include "common/history/follower.h"
 #include "common/history/log_source.h"
+#include "common/history/verification.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/dispatcher.h"
 
@@ -32,6 +33,8 @@ class LogService {
   static constexpr size_t kReadsMax = 16;
   static constexpr size_t kFollowersMax = 200;
   static constexpr size_t kChunkRecords = 128;
+  // A verification needs as much memory as the state that it makes, so there is one at a time.
+  static constexpr size_t kVerificationsMax = 1;
   // An answer ends with the record that brings it to so many, or so many bytes, and a call after it
   // has looked at so many records: whoever asked asks again.
   static constexpr uint32_t kAnswerRecordsMax = 1'000;
@@ -65,13 +68,18 @@ class LogService {
   absl::StatusOr<bool> LookBack(Listing* listing);
   void Follow(const eventlog::v1::FollowRecordsRequest& request,
               const std::shared_ptr<rpc::Stream>& stream);
+  void Verify(const std::string& name, const std::shared_ptr<rpc::Stream>& stream);
+  absl::Status BeginVerification(Stream* of, SavedState served,
+                                 const std::shared_ptr<rpc::Stream>& stream);
   absl::StatusOr<eventlog::v1::FollowRecordsResponse> ReadOn(
       Stream* stream, const eventlog::v1::FollowRecordsRequest& request, uint64_t after);
 
   Executor* const executor_;
   rpc::Dispatcher dispatcher_;
   std::map<std::string, Stream> streams_;
-  size_t reads_ = 0;  // Under way. On the executor only.
+  // On the executor only.
+  size_t reads_ = 0;                          // Under way.
+  std::weak_ptr<Verification> verification_;  // The newest; there is one at a time.
 };
 
 }  // namespace berth

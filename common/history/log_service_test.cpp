@@ -29,6 +29,8 @@ using eventlog::v1::FollowRecordsRequest;
 using eventlog::v1::FollowRecordsResponse;
 using eventlog::v1::ListRecordsRequest;
 using eventlog::v1::ListRecordsResponse;
+using eventlog::v1::VerifyLogRequest;
+using eventlog::v1::VerifyLogResponse;
 
 // A state that stores what it is told.
 class Nothing {
@@ -63,12 +65,13 @@ class FakeStream : public rpc::Stream {
   void End(absl::Status status) override { ended = std::move(status); }
 
   // nullopt: there is nothing now.
-  std::optional<FollowRecordsResponse> Take() {
+  template <typename Response = FollowRecordsResponse>
+  std::optional<Response> Take() {
     if (conversation_ == nullptr) return std::nullopt;
     std::string bytes;
     for (const auto& piece : conversation_->Next()) bytes += *piece;
     if (bytes.empty()) return std::nullopt;
-    FollowRecordsResponse response;
+    Response response;
     REQUIRE(response.ParseFromString(bytes));
     return response;
   }
@@ -134,9 +137,24 @@ struct Platform {
     return response;
   }
 
-  std::shared_ptr<FakeStream> Follow(const FollowRecordsRequest& request, char who = 'v') {
+  // Without its first steps.
+  template <typename Request>
+  std::shared_ptr<FakeStream> Open(const Request& request, char who) {
     auto stream = std::make_shared<FakeStream>();
     past.dispatcher().Open(CallOf(request, who), request.SerializeAsString(), stream);
+    return stream;
+  }
+
+  std::shared_ptr<FakeStream> Follow(const FollowRecordsRequest& request, char who = 'v') {
+    const std::shared_ptr<FakeStream> stream = Open(request, who);
+    executor.RunUntilIdle();
+    return stream;
+  }
+
+  std::shared_ptr<FakeStream> Verify(char who = 'r') {
+    VerifyLogRequest request;
+    request.set_stream("config");
+    const std::shared_ptr<FakeStream> stream = Open(request, who);
     executor.RunUntilIdle();
     return stream;
   }
@@ -295,6 +313,60 @@ TEST_CASE("whoever leads no more shows nothing, and ends who followed", "[histor
   REQUIRE(stream->ended.has_value());
   CHECK(absl::IsUnavailable(*stream->ended));
   CHECK(ReasonOf(platform.List(Of("acme")).status()) == reason::kNotLeader);
+}
+
+TEST_CASE("the platform's administrator is told how far a log is verified", "[history]") {
+  Platform platform;
+  for (size_t i = 0; i < 2 * Verification::kStepRecords; ++i) {
+    platform.Write(Deleted("acme", "hello"), "acme");
+  }
+  const uint64_t end = platform.state.writer().numbers().position;
+  const std::shared_ptr<FakeStream> stream = platform.Verify();
+  // One who takes nothing meanwhile is told the newest news.
+  const auto news = stream->Take<VerifyLogResponse>();
+  REQUIRE(news.has_value());
+  CHECK(news->complete());
+  CHECK(news->position() == end);
+  CHECK(news->end() == end);
+  CHECK(news->hash() == platform.log.Read(end - 1, 1)->front().hash);
+  REQUIRE(stream->ended.has_value());
+  CHECK(*stream->ended == absl::OkStatus());
+
+  const std::shared_ptr<FakeStream> refused = platform.Verify('v');
+  REQUIRE(refused->ended.has_value());
+  CHECK(absl::IsPermissionDenied(*refused->ended));
+}
+
+TEST_CASE("a log that lost records under its service is found out", "[history]") {
+  Platform platform;
+  platform.Write(Deleted("acme", "hello"), "acme");
+  platform.Write(Deleted("acme", "notes"), "acme");
+  platform.database->LoseRecordsAfter("config", 2);
+  const std::shared_ptr<FakeStream> stream = platform.Verify();
+  REQUIRE(stream->ended.has_value());
+  CHECK(absl::IsDataLoss(*stream->ended));
+  CHECK_THAT(std::string(stream->ended->message()),
+             Catch::Contains("stream config, position 3: the log ends before it"));
+}
+
+TEST_CASE("one log of a process is verified at a time, as long as somebody waits", "[history]") {
+  Platform platform;
+  platform.Write(Deleted("acme", "hello"), "acme");
+  VerifyLogRequest request;
+  request.set_stream("config");
+  std::shared_ptr<FakeStream> first = platform.Open(request, 'r');
+  const std::shared_ptr<FakeStream> second = platform.Open(request, 'r');
+  SECTION("the second is refused, and welcome once the first is over") {
+    platform.executor.RunUntilIdle();
+    CHECK(*first->ended == absl::OkStatus());
+    CHECK(absl::IsResourceExhausted(*second->ended));
+    CHECK(*platform.Verify()->ended == absl::OkStatus());
+  }
+  SECTION("nobody waits for the first") {
+    first = nullptr;
+    platform.executor.RunUntilIdle();
+    CHECK(*platform.Verify()->ended == absl::OkStatus());
+  }
 }
 
 TEST_CASE("so many follow at once, and no more", "[history]") {
