@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "berth/eventlog/v1/backup.pb.h"
+#include "common/eventlog/logged_state.h"
+
+namespace berth {
+
+// What a backup is restored to.
+struct RestoreTarget {
+  // The server's folder: it is empty, or is not there.
+  std::string folder;
+  // All logs that a server has.
+  std::vector<std::string> streams;
+  // A state of the stream's service, before any event.
+  std::function<std::unique_ptr<LoggedState>(const std::string& stream)> new_state;
+};
+
+// Restores a backup: everything or nothing. It is unpacked beside the folder, verified there as a
+// running server's logs are (chains, states, snapshots, rows), and then given the folder's name.
+//
+// Each log gets one more record, LogRestored: it says that and when a history begins here that may
+// not have what an earlier one went on with. So every position after the backup's has another hash
+// than it had, and whoever has seen one is told that history has changed.
+//
+// kAlreadyExists: the folder is not empty. kNotFound, kDataLoss: there is no backup, or it is
+// damaged, cut off, or not of this server's logs. kFailedPrecondition: it is of a format that this
+// version does not know. The folder is as it was then.
+absl::StatusOr<eventlog::v1::BackupManifest> RestoreBackup(const std::string& path,
+                                                           const RestoreTarget& target,
+                                                           absl::Time now);
+
+}  // namespace berth
