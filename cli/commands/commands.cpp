@@ -14,7 +14,7 @@ std::vector<Command> AllCommands() {
   for (std::vector<Command> more :
        {EnvCommands(), HostCommands(), HostMemberCommands(), EdgeCommands(), EdgeMemberCommands(),
         JoinCommands(), SecretCommands(), RouteCommands(), OrgCommands(), MemberCommands(),
-        TokenCommands(), ContextCommands()}) {
+        TokenCommands(), ContextCommands(), ServerCommands()}) {
     for (Command& command : more) commands.push_back(std::move(command));
   }
   commands.push_back(DoctorCommand());
@@ -35,6 +35,7 @@ std::vector<Group> AllGroups() {
           {"org member", "Say who may do what in an org"},
           {"token", "Make tokens for programs, and end them"},
           {"context", "Choose which Berth commands go to"},
+          {"server", "Verify, back up and restore the server"},
           {"completion", "Complete command lines in a shell"}};
 }
 

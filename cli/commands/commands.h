@@ -43,6 +43,7 @@ std::vector<Command> HostMemberCommands();
 std::vector<Command> EdgeMemberCommands();
 std::vector<Command> SecretCommands();
 std::vector<Command> RouteCommands();
+std::vector<Command> ServerCommands();
 Command DoctorCommand();
 Command VersionCommand();
 Command CompletionCommand();

@@ -28,6 +28,7 @@
 #include "services/edge_router/service.h"
 #include "services/scheduler/hosted_scheduler.h"
 #include "services/secrets/service.h"
+#include "services/server/server_settings.h"
 
 namespace berth {
 namespace {
@@ -79,24 +80,6 @@ struct Running {
   std::optional<Member> member;  // Once the port is open that it joins through.
   std::shared_ptr<void> measured;
 };
-
-struct ServerSettings {
-  ServingSettings serving;
-  scheduler::LivenessPolicy liveness;
-  std::string state;  // The folder everything is kept in.
-};
-
-absl::StatusOr<ServerSettings> LoadSettings(const std::string& path) {
-  BERTH_ASSIGN_OR_RETURN(const std::string text, ReadSettingsFile(path));
-  ServerSettings settings;
-  settings.serving.http = kServerHttp;
-  SettingsReader reader(text, path);
-  reader.Required("state", &settings.state);
-  ReadServingSettings(&reader, &settings.serving);
-  scheduler::ReadLivenessSettings(&reader, &settings.liveness);
-  BERTH_RETURN_IF_ERROR(reader.Finish());
-  return settings;
-}
 
 // The port with auth and all parts on it.
 absl::StatusOr<std::unique_ptr<rpc::Server>> Listen(const ServerSettings& settings,
@@ -194,7 +177,7 @@ absl::Status Main(int argc, char** argv) {
   rpc::PrepareGrpc();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   BERTH_ASSIGN_OR_RETURN(const std::string path, SettingsPathOf(argc, argv));
-  BERTH_ASSIGN_OR_RETURN(const ServerSettings settings, LoadSettings(path));
+  BERTH_ASSIGN_OR_RETURN(const ServerSettings settings, LoadServerSettings(path));
   return Run(settings);
 }
 
