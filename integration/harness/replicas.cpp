@@ -1,8 +1,6 @@
 #include "integration/harness/replicas.h"
 
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include <cstdlib>
 #include <exception>
@@ -14,8 +12,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/net/unique_fd.h"
 #include "common/testing/eventually.h"
+#include "integration/harness/binaries.h"
+#include "integration/harness/free_addresses.h"
 #include "integration/harness/log_end.h"
 
 namespace berth::integration {
@@ -23,32 +22,6 @@ namespace {
 
 constexpr absl::Duration kServesWithin = absl::Seconds(60);
 constexpr absl::Duration kEndsWithin = absl::Seconds(20);
-
-// Ports that were free a moment ago: the copies have to know of each other before they listen.
-std::vector<std::string> FreeAddresses(size_t count) {
-  std::vector<UniqueFd> held;
-  std::vector<std::string> addresses;
-  for (size_t i = 0; i < count; ++i) {
-    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-      throw std::runtime_error("no port of the loopback is free");
-    }
-    addresses.push_back(absl::StrCat("127.0.0.1:", ntohs(address.sin_port)));
-    held.push_back(std::move(fd));
-  }
-  return addresses;
-}
-
-std::string Binary(const std::string& name) {
-  const char* const folder = std::getenv("BERTH_BIN");
-  if (folder != nullptr) return absl::StrCat(folder, "/", name);
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
-}
 
 }  // namespace
 
