@@ -150,6 +150,8 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
     return changes;
   }
 
+  void ForgetChanges() override { touched_.clear(); }
+
   TopicEntries Entries(const std::string& topic) const override { return state_.Entries(topic); }
 
   absl::Status LoadSaved(const std::string& bytes) override {

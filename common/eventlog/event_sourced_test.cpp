@@ -196,20 +196,18 @@ TEST_CASE("an event of a later version is not taken for one that is known",
                  Catch::Contains("run the version that wrote it or a newer one"));
 }
 
-TEST_CASE("a watch sees a snapshot and every later change, and resumes after a restart",
-          "[eventlog][event_sourced]") {
-  World world;
-  WatchClient client;
-  auto follow = [&client](Process* process) {
-    auto watcher = std::make_shared<Watcher>("counts", [] {});
+// Who watches the counts, from one process after another.
+struct CountsWatch {
+  void Follow(Process* process) {
+    watcher = std::make_shared<Watcher>("counts", [] {});
     process->counter.writer().EnqueueWatch(watcher, client.revision(),
                                            [](absl::Status status) { REQUIRE(status.ok()); });
     process->executor.RunUntilIdle();
-    return watcher;
-  };
-  bool snapshot = false;
-  auto drain = [&](Watcher* watcher) {
-    snapshot = false;
+  }
+
+  // Takes what there is; whether that was everything anew.
+  bool TookSnapshot() {
+    bool snapshot = false;
     for (WatchFrame frame = watcher->Next(); !frame.empty(); frame = watcher->Next()) {
       std::string bytes;
       for (const auto& piece : frame) bytes += *piece;
@@ -219,25 +217,57 @@ TEST_CASE("a watch sees a snapshot and every later change, and resumes after a r
       REQUIRE(update.status() == absl::OkStatus());
       snapshot = snapshot || update->snapshot;
     }
-  };
+    return snapshot;
+  }
+
+  WatchClient client;
+  std::shared_ptr<Watcher> watcher;
+};
+
+TEST_CASE("a watch sees a snapshot and every later change, and resumes after a restart",
+          "[eventlog][event_sourced]") {
+  World world;
+  CountsWatch watch;
   {
     Process process(&world);
     REQUIRE(process.Promote("a").ok());
-    auto watcher = follow(&process);
-    drain(watcher.get());
-    CHECK(snapshot);
-    CHECK(client.entries() == WatchClient::Entries{{"a", "1"}});
+    watch.Follow(&process);
+    CHECK(watch.TookSnapshot());
+    CHECK(watch.client.entries() == WatchClient::Entries{{"a", "1"}});
     REQUIRE(process.Promote("b").ok());
     REQUIRE(process.Promote("a").ok());
-    drain(watcher.get());
-    CHECK(client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}});
+    CHECK_FALSE(watch.TookSnapshot());
+    CHECK(watch.client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}});
     REQUIRE(process.Promote("c").ok());
   }
   Process process(&world);
-  auto watcher = follow(&process);
-  drain(watcher.get());
-  CHECK_FALSE(snapshot);
-  CHECK(client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}, {"c", "1"}});
+  watch.Follow(&process);
+  CHECK_FALSE(watch.TookSnapshot());
+  CHECK(watch.client.entries() == WatchClient::Entries{{"a", "2"}, {"b", "1"}, {"c", "1"}});
+}
+
+TEST_CASE("after a start, watches resume as far back as the rings were refilled",
+          "[eventlog][event_sourced]") {
+  LogWriter::Limits limits;
+  limits.watch_refill_records = 2;
+  limits.replay_chunk = 3;
+  const int missed = GENERATE(0, 1, 2, 3, 7);
+  INFO(missed);
+  World world;
+  CountsWatch watch;
+  {
+    Process process(&world);
+    for (int i = 0; i < 4; ++i) REQUIRE(process.Promote("a").ok());
+    watch.Follow(&process);
+    watch.TookSnapshot();
+    for (int i = 0; i < missed; ++i) REQUIRE(process.Promote("b").ok());
+  }
+  Process process(&world, limits);
+  watch.Follow(&process);
+  CHECK(watch.TookSnapshot() == (missed > 2));
+  WatchClient::Entries entries{{"a", "4"}};
+  if (missed > 0) entries["b"] = absl::StrCat(missed);
+  CHECK(watch.client.entries() == entries);
 }
 
 TEST_CASE("while the log cannot be asked, nobody who resumes is told that history has changed",

@@ -2,6 +2,9 @@
 // records.
 
 #include <deque>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/eventlog/log_writer.h"
@@ -73,31 +76,30 @@ absl::Status LogWriter::TakeUp(const eventlog::v1::Snapshot& snapshot) {
 }
 
 absl::Status LogWriter::Replay() {
-  // The hub's rings hold what the last records changed, so that watchers can resume. The log's
-  // length is not known before its end is reached: every chunk's records are kept as if they were
-  // the last ones. What a snapshot covers is not replayed for the rings: a watcher that was that
-  // far behind gets everything anew, which is seldom, as bookmarks keep idle ones close to the end.
-  struct Recent {
-    watch::v1::Revision revision;
-    std::vector<TopicChange> changes;
-  };
-  std::deque<Recent> recent;
-  uint64_t refilled_after = position_;
-  while (true) {
-    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk,
-                           log_->Read(position_, limits_.replay_chunk));
-    if (chunk.empty()) break;
-    for (const StoredRecord& stored : chunk) {
-      BERTH_RETURN_IF_ERROR(ReplayRecord(stored));
-      recent.push_back({Head(), machine_->TakeChanges()});
-      if (recent.size() > limits_.watch_refill_records) {
-        refilled_after = recent.front().revision.position();
-        recent.pop_front();
-      }
+  // The hub's rings hold what the last records changed, so that watchers can resume. Of all others
+  // nobody wants to know what they changed, so reading is that far ahead. What a snapshot covers is
+  // not replayed for the rings: a watcher that was that far behind gets everything anew, which is
+  // seldom, as bookmarks keep idle ones close to the end.
+  std::deque<StoredRecord> ahead;
+  for (bool more = true; more;) {
+    BERTH_ASSIGN_OR_RETURN(
+        std::vector<StoredRecord> chunk,
+        log_->Read(ahead.empty() ? position_ : ahead.back().position, limits_.replay_chunk));
+    more = !chunk.empty();
+    std::move(chunk.begin(), chunk.end(), std::back_inserter(ahead));
+    for (; ahead.size() > limits_.watch_refill_records; ahead.pop_front()) {
+      BERTH_RETURN_IF_ERROR(ReplayRecord(ahead.front()));
     }
+    machine_->ForgetChanges();
+  }
+  const uint64_t refilled_after = position_;
+  std::vector<std::pair<watch::v1::Revision, std::vector<TopicChange>>> refill;
+  for (const StoredRecord& stored : ahead) {
+    BERTH_RETURN_IF_ERROR(ReplayRecord(stored));
+    refill.emplace_back(Head(), machine_->TakeChanges());
   }
   hub_.Reset(refilled_after);
-  for (Recent& past : recent) hub_.Publish(past.revision, std::move(past.changes));
+  for (auto& [revision, changes] : refill) hub_.Publish(revision, std::move(changes));
   return absl::OkStatus();
 }
 
