@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -21,6 +20,7 @@
 #include "cli/platform_folder.h"
 #include "cli/session.h"
 #include "cli/streams.h"
+#include "common/crypto/hash.h"
 #include "common/files/atomic_file.h"
 
 namespace berth::cli {
@@ -128,7 +128,7 @@ absl::StatusOr<ExitCode> VerifyLocal(const LocalServer& server, Session* session
     const std::string fault = log.value("found", "");
     if (!fault.empty()) verification.found = absl::DataLossError(fault);
     verification.position = log.value("position", uint64_t{0});
-    verification.hash = absl::HexStringToBytes(log.value("hash", ""));
+    verification.hash = HexDecode(log.value("hash", "")).value_or("");
     verification.snapshot_position = log.value("snapshotPosition", uint64_t{0});
   }
   return Show(verifications, session->output());
