@@ -1,7 +1,9 @@
 # The three functions every CMakeLists.txt of Berth is written with.
 #
 #   berth_library(NAME SOURCES … TESTS … DEPS …)   static library berth::NAME and its unit tests
-#   berth_test(NAME SOURCES … DEPS … LABEL unit|integration)
+#   berth_test(NAME SOURCES … DEPS … LABEL unit|parts|integration)
+#     unit: nothing but itself and files; parts: one library with the real Podman or network, also
+#     under AddressSanitizer; integration: what has other real parts, such as the whole system
 #   berth_service(NAME SOURCES … TESTS … DEPS …)   library of everything but main.cpp, the binary
 #                                                  berth-NAME, and the unit tests
 #
