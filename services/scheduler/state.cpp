@@ -222,7 +222,11 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
     if (instance.host != host) continue;
     const EnvironmentName& name = instance.assignment.environment();
     const v1::InstanceReport report = Bounded(unbounded);
-    const bool stopped = report.phase() == v1::PHASE_STOPPED || report.phase() == v1::PHASE_FAILED;
+    const bool late = report.attempt() != instance.assignment.attempt();
+    // An agent says that it has stopped only once it was told to. That it failed may be a late word
+    // about an earlier attempt, while this one runs and needs its memory.
+    const bool stopped =
+        report.phase() == v1::PHASE_STOPPED || (report.phase() == v1::PHASE_FAILED && !late);
     if (instance.assignment.intent() == v1::INTENT_STOP && stopped) {
       v1::InstanceRemoved* removed = decision.events.emplace_back().mutable_instance_removed();
       removed->set_host(host);
@@ -231,7 +235,7 @@ Decided<v1::Event, v1::ReportResponse> State::Decide(const v1::ReportRequest& re
       continue;
     }
     // A late word about an earlier attempt says nothing about this one.
-    if (report.attempt() != instance.assignment.attempt()) continue;
+    if (late) continue;
     if (Same(instance.observed, report)) continue;
     v1::InstanceObserved* observed = decision.events.emplace_back().mutable_instance_observed();
     observed->set_host(host);

@@ -171,9 +171,9 @@ TEST_CASE("a report counts only for the instance, attempt and host it is about",
 TEST_CASE("an instance that was told to stop is removed once it has", "[scheduler][state]") {
   Scenario<State> scenario = Placed();
   scenario.Given({InstanceStopping()});
-  SECTION("as asked, or by failing, whatever the attempt") {
-    const v1::Phase phase = GENERATE(v1::PHASE_STOPPED, v1::PHASE_FAILED);
-    scenario.When(ReportOf({Seen(phase, 0)}), "alpha", kContext).Then({InstanceRemoved()});
+  SECTION("as asked, whatever the attempt, or by failing") {
+    const v1::InstanceReport report = GENERATE(Seen(v1::PHASE_STOPPED, 0), Seen(v1::PHASE_FAILED));
+    scenario.When(ReportOf({report}), "alpha", kContext).Then({InstanceRemoved()});
     CHECK(scenario.state().hosts().at("alpha").promised.memory_bytes() == 0);
   }
   SECTION("also where the report says so twice, or says something else afterwards") {
@@ -186,6 +186,17 @@ TEST_CASE("an instance that was told to stop is removed once it has", "[schedule
     scenario.When(ReportOf({Seen(v1::PHASE_READY)}), "alpha", kContext)
         .Then({InstanceObserved(Seen(v1::PHASE_READY))});
   }
+}
+
+TEST_CASE("a late word about an attempt that failed does not remove the one that is stopping",
+          "[scheduler][state]") {
+  Scenario<State> scenario = Placed();
+  v1::Event started;
+  NameInstance(started.mutable_attempt_started());
+  started.mutable_attempt_started()->set_attempt(2);
+  scenario.Given({started, InstanceStopping()});
+  scenario.When(ReportOf({Seen(v1::PHASE_FAILED, 1)}), "alpha", kContext).ThenNothing();
+  CHECK(scenario.state().hosts().at("alpha").promised.memory_bytes() > 0);
 }
 
 TEST_CASE("what a report may fill the log with is bounded, and stays text", "[scheduler][state]") {
