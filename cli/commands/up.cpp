@@ -204,7 +204,8 @@ class Up {
           absl::FailedPreconditionError(
               absl::StrCat("this machine is the ", what, " ", request.name(),
                            " already, but its keys are gone from ", state)),
-          absl::StrCat("restore that folder, or begin anew with `berth down --purge`"));
+          absl::StrCat("restore that folder; or remove the ", what, " with `berth ", what,
+                       " remove ", request.name(), "`, and run `berth up` again"));
     }
     if (!response.ok()) return response.status();
     if (mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {

@@ -411,7 +411,7 @@ absl::StatusOr<std::optional<eventlog::v1::Record>> LogWriter::FindRepeated(
     record.emplace();
     if (stored.size() != 1 || !record->ParseFromString(stored.front().bytes)) {
       return absl::DataLossError(absl::StrCat("stream ", stream_, ", position ", *position,
-                                              ": the record cannot be read"));
+                                              ": the record cannot be read; restore a backup"));
     }
   }
   // The index knows hashes only, and two may be alike.

@@ -34,7 +34,8 @@ absl::StatusOr<eventlog::v1::Record> ReadChained(absl::string_view stream, uint6
   eventlog::v1::Record record;
   if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
       record.stream() != stream) {
-    return absl::DataLossError(absl::StrCat(where, ": the record cannot be read"));
+    return absl::DataLossError(
+        absl::StrCat(where, ": the record cannot be read; restore a backup"));
   }
   return record;
 }

@@ -78,8 +78,8 @@ absl::StatusOr<absl::Time> Replay::TimeAt(uint64_t position, LogReader* log) con
   BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> read, log->Read(position - 1, 1));
   eventlog::v1::Record record;
   if (read.empty() || !record.ParseFromString(read.front().bytes)) {
-    return absl::DataLossError(
-        absl::StrCat("stream ", stream_, ", position ", position, ": the record cannot be read"));
+    return absl::DataLossError(absl::StrCat("stream ", stream_, ", position ", position,
+                                            ": the record cannot be read; restore a backup"));
   }
   return FromTimestamp(record.time());
 }
