@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/history/record_view.h"
-#include "common/status/error_details.h"
+#include "common/history/too_many.h"
 #include "common/status/status_macros.h"
 #include "common/time/timestamp.h"
 
@@ -21,24 +21,6 @@ using eventlog::v1::Record;
 using eventlog::v1::RecordView;
 using eventlog::v1::VerifyLogRequest;
 using eventlog::v1::VerifyLogResponse;
-
-constexpr absl::Duration kRetryDelay = absl::Seconds(1);
-
-absl::Status TooMany(absl::string_view what, size_t limit) {
-  return WithRetryDelay(
-      WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                     limit, " ", what, " are under way here already; try again in a moment")),
-                 reason::kQueueFull, {{"limit", absl::StrCat(limit)}}),
-      kRetryDelay);
-}
-
-absl::Status BusyVerifying() {
-  return WithRetryDelay(
-      WithReason(absl::ResourceExhaustedError(
-                     "another log is being verified here; try again once that is over"),
-                 reason::kQueueFull, {{"limit", absl::StrCat(LogService::kVerificationsMax)}}),
-      kRetryDelay);
-}
 
 // Stores a refusal by the gate as the writer's services do.
 void RecordRefusal(LogWriter* writer, CommandOrigin origin, const absl::Status& refusal,
@@ -232,7 +214,7 @@ void LogService::Verify(const std::string& name, const std::shared_ptr<rpc::Stre
 absl::Status LogService::BeginVerification(Stream* of, SavedState served,
                                            const std::shared_ptr<rpc::Stream>& stream) {
   const std::shared_ptr<Verification> other = verification_.lock();
-  if (other != nullptr && !other->over()) return BusyVerifying();
+  if (other != nullptr && !other->over()) return TooMany("verifications", kVerificationsMax);
   BERTH_ASSIGN_OR_RETURN(std::unique_ptr<LogReader> reader, of->source.open());
   LogVerifier verifier(of->source.stream, of->source.writer->NewState());
   verifier.ExpectServed(std::move(served));

@@ -4,24 +4,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/eventlog/replay.h"
-#include "common/status/error_details.h"
+#include "common/history/too_many.h"
 
 namespace berth {
-namespace {
-
-constexpr absl::Duration kRetryDelay = absl::Seconds(1);
-
-absl::Status TooMany() {
-  return WithRetryDelay(
-      WithReason(absl::ResourceExhaustedError(
-                     absl::StrCat(PastStates::kReplaysMax,
-                                  " moments of the past are being shown here already; try again "
-                                  "in a moment")),
-                 reason::kQueueFull, {{"limit", absl::StrCat(PastStates::kReplaysMax)}}),
-      kRetryDelay);
-}
-
-}  // namespace
 
 struct PastStates::UnderWay {
   std::string stream;
@@ -50,7 +35,7 @@ void PastStates::Begin(const LogSource& source, const types::v1::Moment& moment,
   if (const absl::Status leading = source.writer->Leading(); !leading.ok()) {
     return restored(leading);
   }
-  if (under_way_ == kReplaysMax) return restored(TooMany());
+  if (under_way_ == kReplaysMax) return restored(TooMany("replays of the past", kReplaysMax));
   absl::StatusOr<std::unique_ptr<LogReader>> log = source.open();
   if (!log.ok()) return restored(log.status());
   ++under_way_;
