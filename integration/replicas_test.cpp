@@ -328,6 +328,22 @@ TEST_CASE("the leader of three is killed, stopped and ended in turn, and nothing
   trial.Check();
 }
 
+// Clients give an attempt up after three seconds and the lease lasts five, so such a leader is left
+// with calls that nobody waits for, while the same requests are on their way to it again.
+TEST_CASE("a leader that stood still for less than its lease goes on, and nothing is lost") {
+  Replicas replicas(3);
+  Trial trial(&replicas);
+  trial.UnavailableSince(absl::Now());
+  for (int round = 0; round < UsualOr(2, 20); ++round) {
+    const size_t leader = MustLead(replicas);
+    replicas.Stop(leader);
+    LetPass(absl::Seconds(4));
+    replicas.Continue(leader);
+    CHECK(trial.UnavailableSince(absl::Now()) < kUnavailableMax);
+  }
+  trial.Check();
+}
+
 TEST_CASE("any replica and the database are killed, stopped and restarted, and nothing is lost") {
   const uint32_t seed = std::getenv("BERTH_SEED") != nullptr
                             ? static_cast<uint32_t>(std::atol(std::getenv("BERTH_SEED")))

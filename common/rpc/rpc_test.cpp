@@ -363,8 +363,10 @@ struct PlainGrpc {
         absl::StrCat("127.0.0.1:", platform.server->port()), grpc::SslCredentials(tls), arguments));
   }
 
-  // Sends one message and takes one, over a call of any kind.
-  absl::StatusOr<std::string> Exchange(const std::string& method, const std::string& bytes) {
+  // Sends one message, or says without one that there will be none, and takes one, over a call of
+  // any kind.
+  absl::StatusOr<std::string> Exchange(const std::string& method,
+                                       const std::optional<std::string>& bytes) {
     grpc::CompletionQueue queue;
     grpc::ClientContext context;
     context.AddMetadata("authorization",
@@ -378,8 +380,12 @@ struct PlainGrpc {
     const auto call = stub->PrepareCall(&context, method, &queue);
     call->StartCall(nullptr);
     next();
-    const grpc::Slice slice(bytes);
-    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    if (bytes.has_value()) {
+      const grpc::Slice slice(*bytes);
+      call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    } else {
+      call->WritesDone(nullptr);
+    }
     next();
     grpc::ByteBuffer answer;
     call->Read(&answer, nullptr);
@@ -415,6 +421,20 @@ TEST_CASE("bytes that are no request are refused", "[rpc]") {
             .status() == absl::OkStatus());
   CHECK(grpc.Exchange("/berth.config.v1.ConfigService/Nonsense", "").status().code() ==
         absl::StatusCode::kUnimplemented);
+}
+
+// A client that gave up while the server stood still leaves such calls behind: they name a command
+// and its request id, and what was asked is missing.
+TEST_CASE("a call without a request is not one with an empty request", "[rpc]") {
+  const Platform platform;
+  PlainGrpc grpc(platform);
+  const std::string unary = "/berth.config.v1.ConfigService/ListEnvironments";
+  const std::string watch = "/berth.config.v1.ConfigService/WatchEnvironments";
+  // Nobody is a viewer of the org "".
+  CHECK(grpc.Exchange(unary, "").status().code() == absl::StatusCode::kPermissionDenied);
+  for (const std::string& method : {unary, watch}) {
+    CHECK(grpc.Exchange(method, std::nullopt).status().message() == "the call brought no request");
+  }
 }
 
 TEST_CASE("health says whether the services serve, and reflection lists them", "[rpc]") {

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <list>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -35,16 +36,21 @@ constexpr size_t kKnownPeersMax = 10'000;
 constexpr int kKeepaliveMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 
-std::string ToString(const grpc::ByteBuffer& buffer) {
+// nullopt: there is no message. gRPC calls a handler all the same where a call was given up before
+// its message arrived, as it is when a process that stood still goes on; and no message is not the
+// same as a message without bytes, which is a request in which nothing is set.
+std::optional<std::string> MessageIn(const grpc::ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
+  if (!buffer.Valid() || !buffer.Dump(&slices).ok()) return std::nullopt;
   std::string bytes;
-  if (!buffer.Dump(&slices).ok()) return bytes;
   bytes.reserve(buffer.Length());
   for (const grpc::Slice& slice : slices) {
     bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
   return bytes;
 }
+
+absl::Status NoMessage() { return absl::UnimplementedError("the call brought no request"); }
 
 // The frame's pieces as they are, without copying: each slice holds on to its piece.
 grpc::ByteBuffer ToByteBuffer(const WatchFrame& frame) {
@@ -281,7 +287,9 @@ class BidiReactor : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   void Read() override { StartRead(&received_); }
   void OnReadDone(bool ok) override {
     if (!ok) return stream_->End(absl::OkStatus());
-    stream_->Receive(ToString(received_));
+    const std::optional<std::string> bytes = MessageIn(received_);
+    if (!bytes.has_value()) return stream_->End(NoMessage());
+    stream_->Receive(*bytes);
     StartRead(&received_);
   }
   void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
@@ -341,21 +349,30 @@ class DescribedService : public grpc::Service {
         return new grpc::internal::CallbackServerStreamingHandler<Bytes, Bytes>(
             [=](grpc::CallbackServerContext* context, const Bytes* request) {
               auto* reactor = new WriteReactor(sender);
-              dispatcher->Open(Describe(*method, *context, peers), ToString(*request),
-                               reactor->stream());
+              const std::optional<std::string> bytes = MessageIn(*request);
+              if (bytes.has_value()) {
+                dispatcher->Open(Describe(*method, *context, peers), *bytes, reactor->stream());
+              } else {
+                reactor->stream()->End(NoMessage());
+              }
               return reactor;
             });
       default:
         return new grpc::internal::CallbackUnaryHandler<Bytes, Bytes>(
             [=](grpc::CallbackServerContext* context, const Bytes* request, Bytes* response) {
               grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-              dispatcher->Unary(Describe(*method, *context, peers), ToString(*request),
-                                [reactor, response](absl::StatusOr<std::string> bytes) {
-                                  if (bytes.ok()) {
-                                    const grpc::Slice slice(*bytes);
+              const std::optional<std::string> bytes = MessageIn(*request);
+              if (!bytes.has_value()) {
+                reactor->Finish(ToGrpc(NoMessage()));
+                return reactor;
+              }
+              dispatcher->Unary(Describe(*method, *context, peers), *bytes,
+                                [reactor, response](absl::StatusOr<std::string> answer) {
+                                  if (answer.ok()) {
+                                    const grpc::Slice slice(*answer);
                                     *response = Bytes(&slice, 1);
                                   }
-                                  reactor->Finish(ToGrpc(bytes.status()));
+                                  reactor->Finish(ToGrpc(answer.status()));
                                 });
               return reactor;
             });
