@@ -133,6 +133,7 @@ TEST_CASE("an append that fails takes back what was decided", "[eventlog][event_
     world.database->FailNextAppend(MemoryDatabase::AppendFailure::kLostBeforeStored);
     CHECK(process.Promote("a", "r1").status().code() == absl::StatusCode::kUnavailable);
     CHECK(process.Count("a") == 1);
+    process.executor.Advance(absl::Seconds(1));
     CHECK(*process.Promote("a", "r1") == 2);
   }
   SECTION("after it was stored: the retry gets the first answer") {
@@ -150,6 +151,29 @@ TEST_CASE("an append that fails takes back what was decided", "[eventlog][event_
     process.executor.Advance(absl::Seconds(1));
     CHECK(*process.Promote("a") == 2);
   }
+}
+
+TEST_CASE(
+    "what a service does whenever its state was loaded fails once a second, and then succeeds",
+    "[eventlog][event_sourced]") {
+  using Failure = MemoryDatabase::AppendFailure;
+  const Failure failure = GENERATE(Failure::kDiskFull, Failure::kLostBeforeStored);
+  World world;
+  Process process(&world);
+  absl::StatusOr<uint64_t> answer = absl::InternalError("no answer");
+  process.when_it_leads = [&] { process.PromoteLater("a", "", &answer); };
+  for (int i = 0; i < 3; ++i) world.database->FailNextAppend(failure);
+  process.told.clear();
+  REQUIRE_FALSE(process.Promote("b").ok());
+  CHECK(process.told == std::vector<std::string>{"leads"});
+  CHECK(RetryDelayOf(answer.status()) == absl::Seconds(1));
+  // Each second it is told that it may try again, and told once more where that fails.
+  process.executor.Advance(absl::Seconds(2));
+  CHECK(process.told == std::vector<std::string>(5, "leads"));
+  CHECK(process.Count("a") == 0);
+  process.executor.Advance(absl::Seconds(1));
+  CHECK(*answer == 1);
+  CHECK(process.Count("a") == 1);
 }
 
 TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]") {

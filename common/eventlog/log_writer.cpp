@@ -261,6 +261,7 @@ absl::Status LogWriter::Lead() {
   request_key_stored_ = true;
   Advance(made.stored, made.record);
   durable_position_ = position_;
+  no_write_before_ = -absl::InfiniteDuration();
   hub_.Publish(Head(), {});
   serving_ = true;
   ++terms_;
@@ -454,6 +455,7 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
     if (repeated.has_value()) return AnswerRepeat(item.origin, *repeated);
     BERTH_RETURN_IF_ERROR(CheckRoomForRequest());
   }
+  if (clock_->Monotonic() < no_write_before_) return no_write_;
   DecisionContext context;
   context.principal = item.origin.principal;
   context.now = clock_->Now();
@@ -484,6 +486,32 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
   made.changes = machine_->TakeChanges();
   batch->push_back(std::move(made));
   return answer;
+}
+
+absl::Status LogWriter::WhyNotStored(const absl::Status& appended) const {
+  return WithRetryDelay(absl::IsResourceExhausted(appended)
+                            ? absl::ResourceExhaustedError(absl::StrCat(
+                                  stream_, " cannot store anything: ", appended.message(),
+                                  "; reads go on, free some space"))
+                            : absl::UnavailableError(absl::StrCat(
+                                  stream_, " cannot say whether this was stored: ",
+                                  appended.message(), "; try again with the same request id")),
+                        limits_.retry_delay);
+}
+
+void LogWriter::PauseWrites(const absl::Status& appended) {
+  // The next append may well fail too, and costs a load of the state each time. Whoever brings
+  // things about when it hears that the state was loaded would have it fail as fast as it can.
+  no_write_before_ = clock_->Monotonic() + limits_.retry_delay;
+  no_write_ = absl::IsResourceExhausted(appended)
+                  ? WhyNotStored(appended)
+                  : WithRetryDelay(absl::UnavailableError(absl::StrCat(
+                                       stream_, " could not store anything a moment ago: ",
+                                       appended.message(), "; try again in a moment")),
+                                   limits_.retry_delay);
+  executor_->PostAfter(limits_.retry_delay, [this, term = terms_] {
+    if (serving_ && term == terms_) machine_->Loaded(position_);
+  });
 }
 
 void LogWriter::Step() {
@@ -530,42 +558,28 @@ void LogWriter::Step() {
     std::vector<StoredRecord> records;
     records.reserve(batch.size());
     for (const Made& made : batch) records.push_back(made.stored);
-    if (clock_->Monotonic() < no_write_before_) {
-      appended = absl::ResourceExhaustedError("the disk was full a moment ago");
-    } else {
-      const absl::Duration begin = clock_->Monotonic();
-      const bool with_snapshot = SnapshotIsDue();
-      if (with_snapshot) rows.push_back(MakeSnapshot());
-      appended = log_->Append(position_before, records, rows);
-      if (with_snapshot && !appended.ok()) {
-        no_snapshot_before_ = position_ + limits_.snapshot_records;
-      }
-      if (observer_.appended != nullptr) {
-        observer_.appended(records.size(), appended, clock_->Monotonic() - begin);
-      }
+    const absl::Duration begin = clock_->Monotonic();
+    const bool with_snapshot = SnapshotIsDue();
+    if (with_snapshot) rows.push_back(MakeSnapshot());
+    appended = log_->Append(position_before, records, rows);
+    if (with_snapshot && !appended.ok()) {
+      no_snapshot_before_ = position_ + limits_.snapshot_records;
+    }
+    if (observer_.appended != nullptr) {
+      observer_.appended(records.size(), appended, clock_->Monotonic() - begin);
     }
   }
   if (failure.ok() && !appended.ok()) {
     LogError("an append failed", {{"stream", stream_}, {"why", appended.message()}});
-    const bool full = absl::IsResourceExhausted(appended);
-    if (full && clock_->Monotonic() >= no_write_before_) {
-      no_write_before_ = clock_->Monotonic() + limits_.retry_delay;
-    }
-    const absl::Status why = WithRetryDelay(
-        full ? absl::ResourceExhaustedError(
-                   absl::StrCat(stream_, " cannot store anything: ", appended.message(),
-                                "; reads go on, free some space"))
-             : absl::UnavailableError(absl::StrCat(
-                   stream_, " cannot say whether this was stored: ", appended.message(),
-                   "; try again with the same request id")),
-        limits_.retry_delay);
-    for (auto& answer : answers) answer(why);
+    for (auto& answer : answers) answer(WhyNotStored(appended));
     // The working state is ahead of the log, or the log ahead of what we know: read it again. Where
     // somebody else has appended, or has the lease, this process leads no more.
     absl::Status loaded = Load();
-    if (loaded.ok() && !absl::IsAborted(appended)) return machine_->Loaded(position_);
-    StepDown(loaded.ok() ? appended : loaded);
-    return;
+    if (!loaded.ok() || absl::IsAborted(appended)) {
+      return StepDown(loaded.ok() ? appended : loaded);
+    }
+    PauseWrites(appended);
+    return machine_->Loaded(position_);
   }
   // Callers are answered after the append, although the working state changed before it. Answering
   // earlier would be faster and wrong: a crash between the two would take back what a caller heard.

@@ -62,7 +62,8 @@ class StateMachine : public LoggedState {
   virtual std::unique_ptr<LoggedState> NewState() const = 0;
 
   // This process leads, from now on or still, and what was applied up to `position` is what the log
-  // says: at a start or a take-over, and when the log was read again after a failed append.
+  // says: at a start or a take-over, and when the log was read again after a failed append. After
+  // one, no command is taken for a while, and when that is over this is called once more.
   virtual void Loaded(uint64_t position) = 0;
 
   // This process leads no more, because of `why`: another one may. Loaded follows if it leads
@@ -83,7 +84,8 @@ class StateMachine : public LoggedState {
 //
 // An append that did not surely succeed has one path: the working state is dropped and loaded from
 // the log again, and everyone in the batch is answered UNAVAILABLE. A retry with the same request
-// id gets the first answer if it was written.
+// id gets the first answer if it was written. For a moment no other command is decided then, so
+// that a full disk costs one load a second and not one for each command.
 //
 // Where several processes have a log open, one leads: it holds the lease. The others stand by. They
 // apply records as they come, in order to take over at once, refuse everything with the leader's
@@ -111,7 +113,7 @@ class LogWriter {
     absl::Duration lease_renewal = absl::Seconds(1);
     absl::Duration follow_interval = absl::Milliseconds(500);  // How often a standby looks.
     absl::Duration bookmark_interval = absl::Seconds(5);       // Of idle watchers.
-    absl::Duration retry_delay = absl::Seconds(1);  // After a disk was full, or a log unreachable.
+    absl::Duration retry_delay = absl::Seconds(1);  // After a failed append, or of a lost log.
     WatchHub::Limits watch;
   };
 
@@ -212,6 +214,8 @@ class LogWriter {
 
   absl::Status Enqueue(Item item);
   void Step();
+  absl::Status WhyNotStored(const absl::Status& appended) const;
+  void PauseWrites(const absl::Status& appended);
   absl::StatusOr<std::string> Carry(Item& item, std::vector<Made>* batch,
                                     std::vector<RowChange>* rows);
   // nullopt: the request was not made before.
@@ -266,7 +270,8 @@ class LogWriter {
   std::string waits_for_;  // Why it neither leads nor stands by, as it was logged last.
   bool loaded_ = false;    // The state is that of the log up to position_.
   uint64_t terms_ = 0;     // How often this process has begun to lead.
-  absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After the disk was full.
+  absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After an append failed.
+  absl::Status no_write_;    // What commands are told until then.
   uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
   std::string hash_;         // Of that record; 32 zero bytes before the first.
   absl::Time record_time_;   // When it was decided.

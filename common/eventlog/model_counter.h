@@ -95,7 +95,10 @@ struct Process {
       : log(world->database, "counter"),
         executor(&world->clock),
         counter("counter", limits, &log, &executor, &world->clock, &ids,
-                {[this](const Counter&, uint64_t) { told.push_back("leads"); },
+                {[this](const Counter&, uint64_t) {
+                   told.push_back("leads");
+                   if (when_it_leads != nullptr) when_it_leads();
+                 },
                  [this](const Counter&, const std::vector<Counter::Event>&, uint64_t) {
                    told.push_back("published");
                  },
@@ -150,7 +153,8 @@ struct Process {
   MemoryEventLog log;
   ManualExecutor executor;
   absl::Status started = absl::UnknownError("not started");
-  std::vector<std::string> told;  // What the service was.
+  std::vector<std::string> told;        // What the service was.
+  std::function<void()> when_it_leads;  // What it does then.
   EventSourced<Counter> counter;
 };
 
