@@ -17,6 +17,9 @@ class ManualClock : public Clock {
     monotonic_ += by;
   }
 
+  // The wall clock is set, by less than nothing where it is set back; no time passes.
+  void Set(absl::Duration by) { now_ += by; }
+
  private:
   absl::Time now_;
   absl::Duration monotonic_ = absl::Hours(1);

@@ -35,6 +35,8 @@ using TopicKey = std::pair<std::string, std::string>;
 //   static constexpr uint32_t kStateVersion;      raised where Apply means another state by events
 // if events of it name what belongs to an org, but not the org:
 //   std::string OrgOf(const Event&) const;     before Apply; empty: the event names it, or has none
+// if it keeps times that timers run by, what moves them when the wall clock was set by `by`:
+//   std::vector<Event> ClockWasSet(absl::Duration by) const;
 // if it knows what rows beside the log have to say:
 //   absl::Status CheckRows(const RowsByKey&) const;    kDataLoss: one is missing or was changed
 // and whatever Decide functions and queries the service calls. No clock, randomness, threads, I/O
@@ -84,13 +86,7 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
           Decided<Event, Response> decided = decide(std::as_const(state_), context);
           if (!decided.ok()) return decided.status();
           LogWriter::Outcome outcome;
-          for (const Event& event : decided->events) {
-            eventlog::v1::StoredEvent& stored = outcome.events.emplace_back();
-            stored.set_type(static_cast<uint32_t>(event.event_case()));
-            stored.set_version(Machine::kEventVersion);
-            event.SerializeToString(stored.mutable_payload());
-            if constexpr (requires { state_.OrgOf(event); }) stored.set_org(state_.OrgOf(event));
-          }
+          outcome.events = Stored(decided->events);
           outcome.answer = decided->response.SerializeAsString();
           outcome.rows = std::move(decided->rows);
           return outcome;
@@ -133,6 +129,23 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
  private:
   using Machine = LoggedStateOf<State, StateMachine>;
   using Machine::state_;
+
+  std::vector<eventlog::v1::StoredEvent> Stored(const std::vector<Event>& events) const {
+    std::vector<eventlog::v1::StoredEvent> all;
+    for (const Event& event : events) {
+      eventlog::v1::StoredEvent& stored = all.emplace_back();
+      stored.set_type(static_cast<uint32_t>(event.event_case()));
+      stored.set_version(Machine::kEventVersion);
+      event.SerializeToString(stored.mutable_payload());
+      if constexpr (requires { state_.OrgOf(event); }) stored.set_org(state_.OrgOf(event));
+    }
+    return all;
+  }
+
+  std::vector<eventlog::v1::StoredEvent> ClockWasSet(absl::Duration by) const override {
+    if constexpr (requires { state_.ClockWasSet(by); }) return Stored(state_.ClockWasSet(by));
+    return {};
+  }
 
   void Applied(const Event& event) override { state_.Touched(event, &touched_); }
 

@@ -176,6 +176,48 @@ TEST_CASE(
   CHECK(process.Count("a") == 1);
 }
 
+TEST_CASE("a state is told once that the wall clock was set, before the next command",
+          "[eventlog][event_sourced]") {
+  using Failure = MemoryDatabase::AppendFailure;
+  World world;
+  auto process = std::make_unique<Process>(&world);
+  REQUIRE(process->Promote("clock").ok());
+  SECTION("back, or ahead") {
+    world.clock.Set(-absl::Hours(1));
+    CHECK(process->Count("set back") == 1);
+    process->executor.Advance(absl::Minutes(2));
+    CHECK(process->Count("set back") == 1);
+    CHECK(process->Count("set ahead") == 0);
+    world.clock.Set(absl::Hours(1));
+    REQUIRE(process->Promote("a").ok());
+    CHECK(process->Count("set ahead") == 1);
+    CHECK(process->Count("set back") == 1);
+  }
+  SECTION("by less than a second: it drifts") {
+    for (int i = 0; i < 10; ++i) {
+      world.clock.Set(-absl::Milliseconds(900));
+      CHECK(process->Count("set back") == 0);
+    }
+  }
+  SECTION("and the append fails, before it was stored or after") {
+    const Failure failure = GENERATE(Failure::kLostBeforeStored, Failure::kLostAfterStored);
+    world.database->FailNextAppend(failure);
+    world.clock.Set(-absl::Hours(1));
+    CHECK_FALSE(process->Promote("a").ok());
+    process->executor.Advance(absl::Seconds(1));
+    CHECK(process->Count("set back") == 1);
+    CHECK(process->Count("set back") == 1);
+  }
+  SECTION("while no process leads: back is known, ahead is taken for time that went by") {
+    process.reset();
+    const bool back = GENERATE(true, false);
+    world.clock.Set(back ? -absl::Hours(1) : absl::Hours(1));
+    process = std::make_unique<Process>(&world);
+    CHECK(process->Count("set back") == (back ? 1 : 0));
+    CHECK(process->Count("set ahead") == 0);
+  }
+}
+
 TEST_CASE("a record that was changed is not loaded", "[eventlog][event_sourced]") {
   World world;
   {

@@ -1,5 +1,7 @@
 #include "common/eventlog/log_writer.h"
 
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
@@ -17,6 +19,8 @@ namespace {
 
 // The method of the record that a new leader writes before it serves.
 constexpr char kLeaderStarted[] = "LeaderStarted";
+// And of the one that moves a state's times.
+constexpr char kClockSet[] = "ClockSet";
 constexpr size_t kRevisionHashSize = 16;
 
 google::rpc::Status ToProto(const absl::Status& status) {
@@ -248,6 +252,8 @@ absl::Status LogWriter::Lead() {
   BERTH_ASSIGN_OR_RETURN(const bool part_of_log, IsPartOfLog());
   // The key that requests are known by may have been made by another process since.
   if (!part_of_log || !request_key_stored_) BERTH_RETURN_IF_ERROR(Load());
+  // Of a clock that is ahead of the log nobody can say whether it was set or time went by.
+  clock_zero_ = std::max(clock_->Now(), record_time_) - clock_->Monotonic();
   std::vector<RowChange> rows;
   if (!request_key_stored_) rows.push_back({kRequestKeyRow, request_key_});
   CommandOrigin origin;
@@ -488,6 +494,25 @@ absl::StatusOr<std::string> LogWriter::Carry(Item& item, std::vector<Made>* batc
   return answer;
 }
 
+// False: the state's times could not be moved now.
+bool LogWriter::FollowClock(absl::Time clock_zero, std::vector<Made>* batch,
+                            std::vector<RowChange>* rows) {
+  const absl::Duration by = clock_zero - clock_zero_;
+  if (absl::AbsDuration(by) < limits_.clock_set_min) return true;
+  Item item;
+  item.origin.principal = holder_.name;
+  item.origin.method = kClockSet;
+  item.recorded = Recorded::kOnChange;
+  item.decide = [this, by](const DecisionContext&) -> absl::StatusOr<Outcome> {
+    return Outcome{machine_->ClockWasSet(by), "", {}};
+  };
+  if (!Carry(item, batch, rows).ok()) return false;
+  if (!batch->empty()) {
+    LogWarning("the clock was set", {{"stream", stream_}, {"by", absl::FormatDuration(by)}});
+  }
+  return true;
+}
+
 absl::Status LogWriter::WhyNotStored(const absl::Status& appended) const {
   return WithRetryDelay(absl::IsResourceExhausted(appended)
                             ? absl::ResourceExhaustedError(absl::StrCat(
@@ -539,6 +564,8 @@ void LogWriter::Step() {
   std::vector<Made> batch;
   std::vector<RowChange> rows;
   std::vector<std::function<void(absl::Status)>> answers;
+  const absl::Time clock_zero = ClockZero();
+  const bool clock_followed = failure.ok() && FollowClock(clock_zero, &batch, &rows);
   for (Item& item : items) {
     if (item.decide == nullptr) {
       if (failure.ok()) item.read();
@@ -575,6 +602,8 @@ void LogWriter::Step() {
     // The working state is ahead of the log, or the log ahead of what we know: read it again. Where
     // somebody else has appended, or has the lease, this process leads no more.
     absl::Status loaded = Load();
+    // It was stored all the same.
+    if (position_ > position_before && clock_followed) clock_zero_ = clock_zero;
     if (!loaded.ok() || absl::IsAborted(appended)) {
       return StepDown(loaded.ok() ? appended : loaded);
     }
@@ -586,6 +615,7 @@ void LogWriter::Step() {
   // Publishing comes first so that a watch that a read of this batch begins is not told of it
   // again.
   durable_position_ = position_;
+  if (clock_followed) clock_zero_ = clock_zero;
   for (Made& made : batch) {
     hub_.Publish(ToRevision(made.stored.position, made.stored.hash), std::move(made.changes));
   }

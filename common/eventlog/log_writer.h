@@ -61,6 +61,10 @@ class StateMachine : public LoggedState {
   // Another state of the same kind, before any event.
   virtual std::unique_ptr<LoggedState> NewState() const = 0;
 
+  // What moves the times by which the state's timers run, where the wall clock was set by `by`,
+  // back where that is negative. Nothing where there are none.
+  virtual std::vector<eventlog::v1::StoredEvent> ClockWasSet(absl::Duration by) const = 0;
+
   // This process leads, from now on or still, and what was applied up to `position` is what the log
   // says: at a start or a take-over, and when the log was read again after a failed append. After
   // one, no command is taken for a while, and when that is over this is called once more.
@@ -93,6 +97,10 @@ class StateMachine : public LoggedState {
 // whose lease could have ended, by its own monotonic clock, answers nothing; one that lost it
 // stands by. All of this is the same for every log; a SQLite file just never has a standby.
 //
+// Timers run by times of the wall clock, which are in the log. Where that clock is set while a
+// process leads, or the next leader's is behind the log, the state's times are moved with it before
+// the next command is decided: nothing waits an hour because a clock was set back by one.
+//
 // Enqueue functions may be called from any thread; everything else, and every callback, happens on
 // the executor. The objects passed in outlive the writer, and the executor has stopped before the
 // writer is destroyed.
@@ -113,6 +121,9 @@ class LogWriter {
     absl::Duration lease_renewal = absl::Seconds(1);
     absl::Duration follow_interval = absl::Milliseconds(500);  // How often a standby looks.
     absl::Duration bookmark_interval = absl::Seconds(5);       // Of idle watchers.
+    // The wall clock moved by so much against the monotonic one from one command to the next: it
+    // was set, and did not just drift.
+    absl::Duration clock_set_min = absl::Seconds(1);
     absl::Duration retry_delay = absl::Seconds(1);  // After a failed append, or of a lost log.
     WatchHub::Limits watch;
   };
@@ -214,6 +225,8 @@ class LogWriter {
 
   absl::Status Enqueue(Item item);
   void Step();
+  absl::Time ClockZero() const { return clock_->Now() - clock_->Monotonic(); }
+  bool FollowClock(absl::Time clock_zero, std::vector<Made>* batch, std::vector<RowChange>* rows);
   absl::Status WhyNotStored(const absl::Status& appended) const;
   void PauseWrites(const absl::Status& appended);
   absl::StatusOr<std::string> Carry(Item& item, std::vector<Made>* batch,
@@ -275,6 +288,7 @@ class LogWriter {
   uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
   std::string hash_;         // Of that record; 32 zero bytes before the first.
   absl::Time record_time_;   // When it was decided.
+  absl::Time clock_zero_;    // The wall clock's at 0 of the monotonic one, as the state knows it.
   std::string request_key_;  // Keys request_hash; a row, so that it survives.
   bool request_key_stored_ = false;
   std::optional<RequestIndex> requests_;  // Once the key is loaded.

@@ -39,6 +39,16 @@ class Counter {
     return decision;
   }
 
+  // Counts how often and by how much, once it counts "clock" at all.
+  std::vector<Event> ClockWasSet(absl::Duration by) const {
+    if (Count("clock") == 0) return {};
+    std::vector<Event> events(1);
+    auto* promoted = events.front().mutable_release_promoted();
+    promoted->mutable_environment()->set_app(by < absl::ZeroDuration() ? "set back" : "set ahead");
+    promoted->set_promotion(Count(promoted->environment().app()) + 1);
+    return events;
+  }
+
   void Apply(const Event& event) {
     counts_[event.release_promoted().environment().app()] = event.release_promoted().promotion();
   }

@@ -30,6 +30,7 @@ class Nothing : public StateMachine {
   std::string SavedFormat() const override { return ""; }
   absl::Status CheckRows(const RowsByKey&) const override { return absl::OkStatus(); }
   std::unique_ptr<LoggedState> NewState() const override { return std::make_unique<Nothing>(); }
+  std::vector<eventlog::v1::StoredEvent> ClockWasSet(absl::Duration) const override { return {}; }
   void Loaded(uint64_t) override {}
   void SteppedDown(const absl::Status&) override {}
   void Published(const eventlog::v1::Record&) override {}

@@ -25,5 +25,14 @@ TEST_CASE("a duration is its seconds and its nanoseconds", "[time]") {
   CHECK(FromProtoDuration(duration) == absl::Milliseconds(2500));
 }
 
+TEST_CASE("a duration comes back as it went", "[time]") {
+  const absl::Duration duration =
+      GENERATE(absl::ZeroDuration(), absl::Nanoseconds(1), -absl::Nanoseconds(1),
+               absl::Hours(1) + absl::Nanoseconds(7), -absl::Milliseconds(2500));
+  const google::protobuf::Duration proto = ToProtoDuration(duration);
+  CHECK(FromProtoDuration(proto) == duration);
+  CHECK(proto.seconds() * proto.nanos() >= 0);
+}
+
 }  // namespace
 }  // namespace berth

@@ -261,6 +261,13 @@ class Fleet {
     RunUntilQuiet([] {});
   }
 
+  // The wall clock is set, by less than nothing where it is set back.
+  void SetClock(absl::Duration by) {
+    Settle();
+    now_ += by;
+    Given(state().ClockWasSet(by));
+  }
+
   // Time passes while nobody reports. Nothing may become due between the moments that NextWake
   // names: the service would miss it.
   void Pass(absl::Duration time) {

@@ -309,6 +309,43 @@ TEST_CASE("a restart replaces every instance by a new one of the same release, s
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("timers run on where the wall clock is set", "[scheduler][reconcile]") {
+  const absl::Duration by = GENERATE(-absl::Hours(1), absl::Hours(1));
+  Fleet fleet = TwoHosts();
+  config::v1::Process process = Fleet::Process();
+  process.mutable_update()->mutable_min_healthy()->set_seconds(30);
+  SECTION("of a rollout that becomes healthy") {
+    fleet.Promote(Fleet::Release(kFirst, 1, process));
+    for (int i = 0; i < 3; ++i) fleet.Step();
+    fleet.SetClock(by);
+    fleet.Pass(absl::Seconds(20));
+    CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_RUNNING);
+    fleet.Pass(absl::Seconds(10));
+    CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_SUCCEEDED);
+  }
+  SECTION("of a rollout that does not") {
+    fleet.Behave(kFirst, Behaviour::kStartsForEver);
+    fleet.Promote(Fleet::Release(kFirst, 1, process));
+    for (int i = 0; i < 3; ++i) fleet.Step();
+    fleet.SetClock(by);
+    fleet.Pass(kRolloutDeadline - absl::Seconds(5));
+    CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_RUNNING);
+    fleet.Pass(absl::Seconds(5));
+    CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_FAILED);
+  }
+  SECTION("of a restart") {
+    fleet.Promote(Fleet::Release(kFirst, 1));
+    fleet.RunUntilQuiet();
+    fleet.Crash("web");
+    fleet.Step();
+    fleet.SetClock(by);
+    fleet.Pass(kRestartDelayMax);
+    fleet.RunUntilQuiet();
+    CHECK(fleet.Serving() == 1);
+  }
+  fleet.scenario().CheckReplay();
+}
+
 TEST_CASE("a restart waits until new instances were ready for as long as the manifest asks",
           "[scheduler][reconcile]") {
   Fleet fleet = TwoHosts();
@@ -592,7 +629,11 @@ TEST_CASE("a storm of commands leaves the promises whole", "[scheduler][reconcil
         fleet.Crash(absl::StrCat("web-id", below(10)));
         break;
       case 5:
-        fleet.Pass(absl::Seconds(below(90)));
+        if (below(4) == 0) {
+          fleet.SetClock(absl::Minutes(60) - absl::Minutes(below(120)));
+        } else {
+          fleet.Pass(absl::Seconds(below(90)));
+        }
         break;
       default:
         fleet.Step();

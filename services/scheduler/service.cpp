@@ -65,6 +65,7 @@ const types::v1::EnvironmentName* EnvironmentOf(const v1::Event& event) {
       return &event.route_states_imported().environment();
     case v1::Event::kActiveSecretsImported:
       return &event.active_secrets_imported().environment();
+    case v1::Event::kClockSet:
     case v1::Event::kExecGranted:
     case v1::Event::kPlacementRefused:
     case v1::Event::kRolloutReported:
@@ -195,6 +196,7 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
   bool machines_changed = false;
   bool room_freed = false;
   bool edges_fewer = false;
+  bool times_moved = false;
   for (const v1::Event& event : events) {
     if (observer_ != nullptr) observer_(event);
     if (const types::v1::EnvironmentName* name = EnvironmentOf(event)) MarkDirty(ToString(*name));
@@ -209,14 +211,18 @@ void Service::Published(const State& state, const std::vector<v1::Event>& events
       edges_heard_.erase(edge);
     }
     edges_fewer = edges_fewer || event.has_edge_removed() || event.has_edge_excluded();
+    times_moved = times_moved || event.has_clock_set();
     if (event.has_host_imported()) {
       liveness_.Heard(event.host_imported().machine().name(), clock_->Monotonic());
       ScheduleLivenessCheck();
     }
   }
+  if (times_moved) wakes_.clear();
   for (const auto& [key, environment] : state.environments()) {
     // Room that one environment gives up is room that another may wait for.
-    if (machines_changed || (room_freed && !environment.unplaced.empty())) MarkDirty(key);
+    if (machines_changed || times_moved || (room_freed && !environment.unplaced.empty())) {
+      MarkDirty(key);
+    }
   }
   // The others may have acknowledged what was waited for.
   if (edges_fewer) {

@@ -442,6 +442,26 @@ void State::ApplyObserved(const v1::InstanceObserved& event) {
   instance.serving = false;
 }
 
+std::vector<v1::Event> State::ClockWasSet(absl::Duration by) const {
+  if (environments_.empty()) return {};
+  std::vector<Event> events(1);
+  *events.front().mutable_clock_set()->mutable_by() = ToProtoDuration(by);
+  return events;
+}
+
+void State::MoveTimes(absl::Duration by) {
+  // A time that is not there is infinite, and stays so, or is not looked at.
+  for (auto& [key, environment] : environments_) {
+    environment.rollout.start_time += by;
+    environment.rollout.deadline += by;
+    for (auto& [id, instance] : environment.instances) {
+      instance.observed_time += by;
+      if (instance.ready_since.has_value()) *instance.ready_since += by;
+      instance.drain_deadline += by;
+    }
+  }
+}
+
 void State::Apply(const Event& event) {
   switch (event.event_case()) {
     case Event::kSourceAdvanced:
@@ -606,6 +626,9 @@ void State::Apply(const Event& event) {
     case Event::kRolloutReported:
       environments_[ToString(event.rollout_reported().environment())].rollout.reported = true;
       return;
+    case Event::kClockSet:
+      MoveTimes(FromProtoDuration(event.clock_set().by()));
+      return;
     case Event::EVENT_NOT_SET:
       break;
   }
@@ -692,6 +715,11 @@ void State::Touched(const Event& event, std::set<TopicKey>* keys) const {
       // Nothing is sent to a host whose keys have changed.
       for (const std::string& id : hosts_.at(event.host_imported().machine().name()).instances) {
         keys->insert({kEndpointsTopic, id});
+      }
+      return;
+    case Event::kClockSet:
+      for (const auto& [key, environment] : environments_) {
+        keys->insert({EnvironmentTopic(environment.wanted.name()), kRolloutKey});
       }
       return;
     case Event::kExecGranted:

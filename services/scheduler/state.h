@@ -167,6 +167,9 @@ class State {
   Decided<Event, v1::ExcludeEdgeResponse> Decide(const v1::ExcludeEdgeRequest& request) const;
   Decided<Event, v1::IncludeEdgeResponse> Decide(const v1::IncludeEdgeRequest& request) const;
 
+  // What moves the times that timers run by, where there are any.
+  std::vector<Event> ClockWasSet(absl::Duration by) const;
+
   void Apply(const Event& event);
 
   // Of an event that names a host or an edge only.
@@ -210,6 +213,7 @@ class State {
   std::optional<v1::Endpoint> EndpointOf(const Instance& instance) const;
   absl::StatusOr<const Edge*> FindEdge(const std::string& org, const std::string& edge) const;
   void ApplyObserved(const v1::InstanceObserved& event);
+  void MoveTimes(absl::Duration by);
   Instance* Find(const types::v1::EnvironmentName& environment, const std::string& instance);
   void Remove(const types::v1::EnvironmentName& environment, const std::string& instance);
 
