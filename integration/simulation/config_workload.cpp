@@ -4,13 +4,13 @@
 #include "berth/config/v1/config.pb.h"
 #include "common/check/check.h"
 #include "common/status/status_macros.h"
+#include "integration/simulation/identities.h"
 
 namespace berth::simulation {
 namespace {
 
 using config::v1::DeployRequest;
 
-constexpr char kOrg[] = "home";
 constexpr uint64_t kApps = 3;
 constexpr uint64_t kEnvironments = 2;
 // Large enough that a watcher that stands still falls off its ring now and then.
@@ -19,14 +19,6 @@ constexpr uint64_t kLargeValueBytes = 60'000;
 std::string App(Random* random) { return absl::StrCat("app-", random->Below(kApps)); }
 std::string Environment(Random* random) {
   return absl::StrCat("env-", random->Below(kEnvironments));
-}
-
-types::v1::EnvironmentName Name(Random* random) {
-  types::v1::EnvironmentName name;
-  name.set_org(kOrg);
-  name.set_app(App(random));
-  name.set_env(Environment(random));
-  return name;
 }
 
 Asked Deploy(Random* random) {
@@ -50,7 +42,7 @@ Asked Deploy(Random* random) {
 
 Asked Scale(Random* random) {
   config::v1::ScaleRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   (*request.mutable_replicas())["web"] = static_cast<uint32_t>(random->Below(4));
   (*request.mutable_replicas())["worker"] = static_cast<uint32_t>(random->Below(4));
   return Command(request);
@@ -58,26 +50,26 @@ Asked Scale(Random* random) {
 
 Asked Rollback(Random* random) {
   config::v1::RollbackRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   if (random->Chance(500)) request.set_release(random->Below(6));
   return Command(request);
 }
 
 Asked Delete(Random* random) {
   config::v1::DeleteEnvironmentRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   return Command(request);
 }
 
 Asked AskEnvironment(Random* random) {
   config::v1::GetEnvironmentRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   return Question(request);
 }
 
 Asked AskReleases(Random* random) {
   config::v1::ListReleasesRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   return Question(request);
 }
 
@@ -96,6 +88,14 @@ Asked AskEnvironments() {
   return Question(request);
 }
 
+types::v1::EnvironmentName AnyEnvironment(Random* random) {
+  types::v1::EnvironmentName name;
+  name.set_org(kOrg);
+  name.set_app(App(random));
+  name.set_env(Environment(random));
+  return name;
+}
+
 std::optional<Asked> AskConfig(Random* random) {
   const uint64_t choice = random->Below(100);
   if (choice < 40) return Deploy(random);
@@ -109,7 +109,7 @@ std::optional<Asked> AskConfig(Random* random) {
 
 std::optional<Asked> ReportRollouts(Random* random) {
   config::v1::ReportRolloutRequest request;
-  *request.mutable_environment() = Name(random);
+  *request.mutable_environment() = AnyEnvironment(random);
   request.set_promotion(random->Below(20));
   if (random->Chance(300)) request.set_failure("it did not become ready");
   return Command(request);

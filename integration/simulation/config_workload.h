@@ -4,11 +4,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "berth/types/v1/types.pb.h"
 #include "integration/simulation/client.h"
 #include "integration/simulation/history.h"
 #include "services/config/state.h"
 
 namespace berth::simulation {
+
+// One of those that are deployed to.
+types::v1::EnvironmentName AnyEnvironment(Random* random);
 
 // What people ask of berth-config: deploys, good and bad, of few apps, so that they meet each
 // other.

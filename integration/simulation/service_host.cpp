@@ -96,6 +96,27 @@ void ServiceHost::Kill(SimulatedDisk::End end) {
   process_.Kill();
 }
 
+void ServiceHost::End() {
+  restarting_ = false;
+  Kill(SimulatedDisk::End::kPower);
+}
+
+absl::Status ServiceHost::CheckLog() {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> found, ReadLog());
+  const std::vector<Journal::Entry>& known = journal_->entries();
+  if (found.size() != known.size()) {
+    return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), " has ", found.size(),
+                                            " records, and ", known.size(), " were stored"));
+  }
+  for (size_t i = 0; i < known.size(); ++i) {
+    if (found[i].hash != known[i].record.hash) {
+      return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), ", position ", i + 1,
+                                              ": another record than the one that was stored"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 void ServiceHost::FailNextSync() {
   if (disk_ == nullptr) return;
   disk_->FailNextSync([this] {

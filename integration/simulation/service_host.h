@@ -53,11 +53,11 @@ class ServiceHost {
   // The next sync of the disk fails.
   void FailNextSync();
 
-  // Whether it is started again after each end.
-  void SetRestarting(bool restarting) { restarting_ = restarting; }
+  // Ends the life with a loss of power, and begins no other.
+  void End();
 
-  // Reads the log anew, as a later start would.
-  absl::StatusOr<std::vector<StoredRecord>> ReadLog();
+  // After End: whether what a later start would find is what is known to be there.
+  absl::Status CheckLog();
 
  private:
   static constexpr absl::Duration kRestartDelayMax = absl::Seconds(3);
@@ -66,6 +66,7 @@ class ServiceHost {
 
   std::shared_ptr<void> Start(Life* life);
   absl::StatusOr<std::unique_ptr<EventLog>> OpenLog();
+  absl::StatusOr<std::vector<StoredRecord>> ReadLog();
   void Ended();
 
   World* const world_;

@@ -1,0 +1,65 @@
+#include "integration/simulation/identities.h"
+
+#include "absl/strings/str_cat.h"
+#include "berth/auth/v1/auth.pb.h"
+#include "common/crypto/hash.h"
+#include "common/rpc/token.h"
+#include "common/time/timestamp.h"
+
+namespace berth::simulation {
+namespace {
+
+Identity Machine(const std::string& principal) {
+  return {principal, {.identity_key = Blake2b256({principal}), .token = ""}};
+}
+
+void AddPerson(const std::string& name, auth::v1::Role role, TopicEntries* entries) {
+  auth::v1::Principal principal;
+  principal.set_name(Person(name).principal);
+  auth::v1::RoleBinding& binding = *principal.add_bindings();
+  binding.set_org(kOrg);
+  binding.set_role(role);
+  entries->emplace_back(absl::StrCat("principal/", principal.name()),
+                        principal.SerializeAsString());
+  auth::v1::Token token;
+  token.set_principal(principal.name());
+  *token.mutable_expire_time() = ToTimestamp(absl::FromUnixSeconds(4'000'000'000));
+  entries->emplace_back(absl::StrCat("token/", HexEncode(rpc::TokenHash(Blake2b256({name})))),
+                        token.SerializeAsString());
+}
+
+auth::v1::Machine MachineOf(auth::v1::MachineKind kind, const std::string& name,
+                            const Identity& identity) {
+  auth::v1::Machine machine;
+  machine.set_kind(kind);
+  machine.set_name(name);
+  machine.set_status(auth::v1::MACHINE_STATUS_ACTIVE);
+  machine.mutable_keys()->set_identity(identity.credentials.identity_key);
+  return machine;
+}
+
+}  // namespace
+
+Identity Person(const std::string& name) {
+  return {absl::StrCat("user/", name),
+          {.identity_key = "", .token = rpc::FormatToken(1, Blake2b256({name}))}};
+}
+Identity ServiceMember(const std::string& name) { return Machine(absl::StrCat("service/", name)); }
+
+void GiveAccess(const Members& members, rpc::AccessView* access) {
+  TopicEntries entries;
+  for (const std::string& name : members.viewers) {
+    AddPerson(name, auth::v1::ROLE_VIEWER, &entries);
+  }
+  for (const std::string& name : members.admins) AddPerson(name, auth::v1::ROLE_ADMIN, &entries);
+  for (const std::string& name : members.services) {
+    const auth::v1::Machine machine =
+        MachineOf(auth::v1::MACHINE_KIND_SERVICE, name, ServiceMember(name));
+    entries.emplace_back(absl::StrCat("machine/", HexEncode(machine.keys().identity())),
+                         machine.SerializeAsString());
+  }
+  access->Replace(entries);
+  access->Advance(1);
+}
+
+}  // namespace berth::simulation

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/rpc/access_view.h"
+#include "common/rpc/gate.h"
+#include "common/watch/watch_hub.h"
+
+namespace berth::simulation {
+
+// The org that everything belongs to.
+inline constexpr char kOrg[] = "home";
+
+// Somebody whom a service knows, and how they show it.
+struct Identity {
+  std::string principal;
+  rpc::Credentials credentials;
+};
+
+Identity Person(const std::string& name);
+Identity ServiceMember(const std::string& name);
+
+// Whom services let in: everybody's name.
+struct Members {
+  std::vector<std::string> viewers;
+  std::vector<std::string> admins;
+  std::vector<std::string> services;
+};
+
+// Tells a life's gate what auth would say. Nobody comes or goes.
+void GiveAccess(const Members& members, rpc::AccessView* access);
+
+}  // namespace berth::simulation
