@@ -21,7 +21,19 @@ std::string Environment(Random* random) {
   return absl::StrCat("env-", random->Below(kEnvironments));
 }
 
-Asked Deploy(Random* random) {
+// Some ask for one host, or for hosts with a label.
+std::string Worker(Random* random) {
+  const uint64_t choice = random->Below(10);
+  if (choice == 0) {
+    return absl::StrCat("  worker: {placement: {host: ", HostName(random->Below(kHosts)), "}}\n");
+  }
+  if (choice == 1) return "  worker: {placement: {require: {zone: a}}}\n";
+  return "  worker: {}\n";
+}
+
+}  // namespace
+
+Asked AskToDeploy(Random* random) {
   DeployRequest request;
   request.set_org(kOrg);
   request.set_env(Environment(random));
@@ -30,7 +42,7 @@ Asked Deploy(Random* random) {
       "schema: berth/v1\napp: ", App(random),
       "\nimage: registry.example/app\nprocesses:\n  web:\n    resources: {cpu: 100m, memory: ",
       16 + 16 * random->Below(4), "MiB}\n    env: {VALUE: \"", std::string(value_bytes, 'x'),
-      "\"}\n", random->Chance(30) ? "    wrong: 1\n" : "  worker: {}\n"));
+      "\"}\n", random->Chance(30) ? "    wrong: 1\n" : Worker(random)));
   request.set_manifest_file("berth.yaml");
   // Without a digest it is refused.
   request.set_image(random->Chance(30)
@@ -39,6 +51,8 @@ Asked Deploy(Random* random) {
                                        std::string(64, static_cast<char>('0' + random->Below(4)))));
   return Command(request);
 }
+
+namespace {
 
 Asked Scale(Random* random) {
   config::v1::ScaleRequest request;
@@ -98,7 +112,7 @@ types::v1::EnvironmentName AnyEnvironment(Random* random) {
 
 std::optional<Asked> AskConfig(Random* random) {
   const uint64_t choice = random->Below(100);
-  if (choice < 40) return Deploy(random);
+  if (choice < 40) return AskToDeploy(random);
   if (choice < 55) return Scale(random);
   if (choice < 65) return Rollback(random);
   if (choice < 69) return Delete(random);

@@ -18,6 +18,9 @@ types::v1::EnvironmentName AnyEnvironment(Random* random);
 // other.
 std::optional<Asked> AskConfig(Random* random);
 
+// A deploy, good or bad.
+Asked AskToDeploy(Random* random);
+
 // The question that anyone may ask: which environments there are.
 Asked AskEnvironments();
 

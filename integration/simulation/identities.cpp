@@ -9,6 +9,8 @@
 namespace berth::simulation {
 namespace {
 
+constexpr size_t kPrefixSize = 8;
+
 Identity Machine(const std::string& principal) {
   return {principal, {.identity_key = Blake2b256({principal}), .token = ""}};
 }
@@ -38,13 +40,31 @@ auth::v1::Machine MachineOf(auth::v1::MachineKind kind, const std::string& name,
   return machine;
 }
 
+auth::v1::Machine HostOf(const std::string& name) {
+  auth::v1::Machine machine = MachineOf(auth::v1::MACHINE_KIND_HOST, name, HostMember(name));
+  machine.set_org(kOrg);
+  machine.set_prefix(Blake2b256({name}).substr(0, kPrefixSize));
+  return machine;
+}
+
 }  // namespace
+
+std::string HostName(uint64_t number) { return absl::StrCat("host-", number); }
 
 Identity Person(const std::string& name) {
   return {absl::StrCat("user/", name),
           {.identity_key = "", .token = rpc::FormatToken(1, Blake2b256({name}))}};
 }
 Identity ServiceMember(const std::string& name) { return Machine(absl::StrCat("service/", name)); }
+Identity HostMember(const std::string& name) { return Machine(absl::StrCat("host/", name)); }
+
+TopicEntries Machines(const Members& members) {
+  TopicEntries entries;
+  for (const std::string& name : members.hosts) {
+    entries.emplace_back(absl::StrCat("host/", name), HostOf(name).SerializeAsString());
+  }
+  return entries;
+}
 
 void GiveAccess(const Members& members, rpc::AccessView* access) {
   TopicEntries entries;
@@ -52,9 +72,12 @@ void GiveAccess(const Members& members, rpc::AccessView* access) {
     AddPerson(name, auth::v1::ROLE_VIEWER, &entries);
   }
   for (const std::string& name : members.admins) AddPerson(name, auth::v1::ROLE_ADMIN, &entries);
+  std::vector<auth::v1::Machine> machines;
   for (const std::string& name : members.services) {
-    const auth::v1::Machine machine =
-        MachineOf(auth::v1::MACHINE_KIND_SERVICE, name, ServiceMember(name));
+    machines.push_back(MachineOf(auth::v1::MACHINE_KIND_SERVICE, name, ServiceMember(name)));
+  }
+  for (const std::string& name : members.hosts) machines.push_back(HostOf(name));
+  for (const auth::v1::Machine& machine : machines) {
     entries.emplace_back(absl::StrCat("machine/", HexEncode(machine.keys().identity())),
                          machine.SerializeAsString());
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace berth::simulation {
 // The org that everything belongs to.
 inline constexpr char kOrg[] = "home";
 
+// Its hosts, where there are any.
+inline constexpr uint64_t kHosts = 3;
+std::string HostName(uint64_t number);
+
 // Somebody whom a service knows, and how they show it.
 struct Identity {
   std::string principal;
@@ -20,13 +25,18 @@ struct Identity {
 
 Identity Person(const std::string& name);
 Identity ServiceMember(const std::string& name);
+Identity HostMember(const std::string& name);
 
 // Whom services let in: everybody's name.
 struct Members {
   std::vector<std::string> viewers;
   std::vector<std::string> admins;
   std::vector<std::string> services;
+  std::vector<std::string> hosts;
 };
+
+// The hosts among them, as auth's watch of machines shows them.
+TopicEntries Machines(const Members& members);
 
 // Tells a life's gate what auth would say. Nobody comes or goes.
 void GiveAccess(const Members& members, rpc::AccessView* access);

@@ -60,6 +60,8 @@ plant 'a skipped delta' config-sqlite common/watch/watch_hub.cpp berth_watch \
   's/static_cast<uint64_t>(after - ring.positions.begin());/1 + &/'
 plant 'a duplicated delta' config-sqlite common/watch/watch_hub.cpp berth_watch \
   's/std::upper_bound(ring.positions.begin()/std::lower_bound(ring.positions.begin()/'
+plant 'memory that is promised twice' scheduler services/scheduler/feasibility.cpp \
+  berth_scheduler 's/memory_bytes() > memory_left/memory_bytes() > capacity.memory_bytes()/'
 plant "a stale leader's write" config-database common/eventlog/log_writer.cpp berth_log_writer \
   's/failure.ok() && !appended.ok()/& \&\& !absl::IsAborted(appended)/'
 plant "a stale leader's answer" config-database common/eventlog/log_writer.cpp berth_log_writer \

@@ -1,6 +1,7 @@
 #include "integration/simulation/scenario.h"
 
 #include "integration/simulation/config_scenario.h"
+#include "integration/simulation/scheduler_scenario.h"
 
 namespace berth::simulation {
 
@@ -8,6 +9,7 @@ const std::vector<Scenario>& Scenarios() {
   static const auto* const all = new std::vector<Scenario>{
       {"config-sqlite", RunConfigOnSqlite},
       {"config-database", RunConfigOnDatabase},
+      {"scheduler", RunScheduler},
   };
   return *all;
 }

@@ -1,13 +1,15 @@
 #!/bin/bash
 # The seeds of the test command; ctest runs them as `simulation`. First the same ones each time, in
 # two processes, whose histories must be the same to the byte. Then others, from the time on: for
-# two minutes, or as many as `seeds_long` where BERTH_LONG is set.
+# two minutes, the same share of them for each scenario, or `seeds_long` of all in turn where
+# BERTH_LONG is set.
 #
 # Usage: bash integration/simulation/seeds.sh SIMULATE
 set -euo pipefail
 simulate=$(realpath "$1")
 seeds_repeated=20
 seconds=120
+scenarios=(config-sqlite config-database scheduler)
 seeds_long=10000
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -24,5 +26,7 @@ fi
 if [ -n "${BERTH_LONG:-}" ]; then
   "$simulate" --seeds "$seeds_long"
 else
-  "$simulate" --seconds "$seconds"
+  for scenario in "${scenarios[@]}"; do
+    "$simulate" --scenario "$scenario" --seconds $((seconds / ${#scenarios[@]}))
+  done
 fi

@@ -9,6 +9,7 @@ namespace berth::simulation {
 
 struct Watcher::Running {
   std::optional<rpc::Subscription> subscription;
+  std::shared_ptr<void> more;
 };
 
 Watcher::Watcher(World* world, Network* network, Options options)
@@ -37,6 +38,7 @@ Watcher::Watcher(World* world, Network* network, Options options)
             [this, running = running.get()](const WatchClient::Update&) {
               kept_ = running->subscription->client();
               kept_.StreamEnded();
+              if (options_.updated != nullptr) options_.updated(kept_);
             },
             [this](const absl::Status& status) {
               // Its own checks are among what is tested.
@@ -44,6 +46,7 @@ Watcher::Watcher(World* world, Network* network, Options options)
                 world_->Fail(absl::StrCat(options_.name, ": ", status.ToString()));
               }
             });
+        if (options_.begin != nullptr) running->more = options_.begin(life);
         running->subscription->Start();
         return running;
       }) {

@@ -22,6 +22,10 @@ class Watcher {
     rpc::Credentials credentials;
     std::vector<std::string> servers;  // The processes that answer; one of them leads.
     std::function<rpc::Subscription::Opener(std::shared_ptr<rpc::Channel>)> open;
+    // Makes what else the process does in a life, and holds it; may be empty.
+    std::function<std::shared_ptr<void>(Life*)> begin = nullptr;
+    // Hears of what it has after every message; may be empty.
+    std::function<void(const WatchClient&)> updated = nullptr;
   };
 
   Watcher(World* world, Network* network, Options options);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,8 +16,11 @@ namespace berth::simulation {
 // answer, and that what was answered before another was called comes before it. One of unknown
 // outcome has one record or none.
 //
+// `silent` are principals who ask and keep no history, such as other services.
+//
 // An error is what is not so; kFailedPrecondition: the history says too little to be checked.
 absl::Status CheckWrites(const std::vector<Journal::Entry>& records, const std::string& stream,
-                         const std::vector<Operation>& operations);
+                         const std::vector<Operation>& operations,
+                         const std::set<std::string>& silent = {});
 
 }  // namespace berth::simulation
