@@ -6,6 +6,7 @@
 #include "berth/eventlog/v1/record.pb.h"
 #include "common/crypto/hash.h"
 #include "common/testing/printers.h"
+#include "integration/simulation/process.h"
 #include "integration/simulation/read_checker.h"
 #include "integration/simulation/scenario.h"
 #include "integration/simulation/stream_model.h"
@@ -133,6 +134,32 @@ TEST_CASE("an empty or shortened history of a watch is an error", "[simulation][
   CHECK(absl::IsFailedPrecondition(CheckWatches(history.entries, kStream, make, {})));
   WatchHistory watch{"watcher", kStream, "environments", 3, {}};
   CHECK(absl::IsFailedPrecondition(CheckWatches(history.entries, kStream, make, {watch})));
+}
+
+TEST_CASE("a process that is stopped in the middle of a step ends it before the next",
+          "[simulation][process]") {
+  World world(1);
+  std::vector<std::string> steps;
+  Process stopped(&world, "stopped", [&](Life* life) {
+    Executor* const executor = life->NewExecutor();
+    executor->Post([&] {
+      steps.push_back("writes");
+      world.Block(absl::Seconds(1));
+      steps.push_back("has written");
+    });
+    executor->Post([&] { steps.push_back("goes on"); });
+    return nullptr;
+  });
+  // Waits inside a step of its own when the other one is let go on.
+  Process waiting(&world, "waiting", [&](Life* life) {
+    life->NewExecutor()->PostAfter(absl::Seconds(2), [&] { world.Block(absl::Seconds(4)); });
+    return nullptr;
+  });
+  stopped.Begin();
+  waiting.Begin();
+  world.After(absl::Milliseconds(500), [&] { stopped.life()->Stop(absl::Seconds(3)); });
+  world.RunUntil(absl::Seconds(10));
+  CHECK(steps == std::vector<std::string>{"writes", "has written", "goes on"});
 }
 
 TEST_CASE("one seed is one history", "[simulation]") {

@@ -90,14 +90,15 @@ void World::Block(absl::Duration duration) {
   while (RunNext(end)) {
   }
   if (!failure_.has_value()) now_ = std::max(now_, end);
+  // A process that was stopped meanwhile goes on when it is let go on, and its thread is still in
+  // this step then.
+  while (!failure_.has_value() && life->stopped() && RunNext(absl::InfiniteDuration())) {
+  }
   if (lane != nullptr) {
     lane->busy = false;
     Release(lane);
   }
   --waits_inside_;
-  // A process that was stopped meanwhile goes on when it is let go on.
-  while (!failure_.has_value() && life->stopped() && RunNext(absl::InfiniteDuration())) {
-  }
 }
 
 void World::StopInside(absl::Duration duration) {
