@@ -108,6 +108,8 @@ class ConfigWorld {
       options.credentials = identity.credentials;
       options.servers = Addresses();
       options.next = person ? AskConfig : ReportRollouts;
+      // No write that fails tells this one to look for another leader.
+      if (i == 0) options.next = AskConfigQuestions;
       clients_.push_back(
           std::make_unique<Client>(&world_, &network_, std::move(options), &history_));
     }

@@ -110,15 +110,20 @@ types::v1::EnvironmentName AnyEnvironment(Random* random) {
   return name;
 }
 
+std::optional<Asked> AskConfigQuestions(Random* random) {
+  const uint64_t choice = random->Below(3);
+  if (choice == 0) return AskEnvironment(random);
+  if (choice == 1) return AskReleases(random);
+  return AskEnvironments();
+}
+
 std::optional<Asked> AskConfig(Random* random) {
   const uint64_t choice = random->Below(100);
   if (choice < 40) return AskToDeploy(random);
   if (choice < 55) return Scale(random);
   if (choice < 65) return Rollback(random);
   if (choice < 69) return Delete(random);
-  if (choice < 80) return AskEnvironment(random);
-  if (choice < 90) return AskReleases(random);
-  return AskEnvironments();
+  return AskConfigQuestions(random);
 }
 
 std::optional<Asked> ReportRollouts(Random* random) {

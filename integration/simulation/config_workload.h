@@ -17,6 +17,8 @@ types::v1::EnvironmentName AnyEnvironment(Random* random);
 // What people ask of berth-config: deploys, good and bad, of few apps, so that they meet each
 // other.
 std::optional<Asked> AskConfig(Random* random);
+// Of what there is only.
+std::optional<Asked> AskConfigQuestions(Random* random);
 
 // A deploy, good or bad.
 Asked AskToDeploy(Random* random);

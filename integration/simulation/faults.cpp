@@ -83,6 +83,28 @@ void Faults::Cut(const std::string& peer, const std::string& server) {
   });
 }
 
+// With one peer left to it, so that whoever led may be asked and is not told that it leads no more.
+void Faults::Partition(ServiceHost& host) {
+  Random& random = world_->random();
+  Count("partition");
+  const uint64_t left = random.Below(targets_.peers.size());
+  host.log_faults().cut_off = true;
+  std::vector<std::string> cut;
+  for (uint64_t i = 0; i < targets_.peers.size(); ++i) {
+    if (i == left) continue;
+    cut.push_back(targets_.peers[i]->name());
+    network_->Cut(cut.back(), host.process().name());
+    network_->Cut(host.process().name(), cut.back());
+  }
+  world_->After(random.Between(absl::Milliseconds(10), absl::Seconds(30)), [this, &host, cut] {
+    host.log_faults().cut_off = false;
+    for (const std::string& peer : cut) {
+      network_->Mend(peer, host.process().name());
+      network_->Mend(host.process().name(), peer);
+    }
+  });
+}
+
 void Faults::Restart(Process* peer) {
   Count("restart of a peer");
   peer->Kill();
@@ -110,7 +132,7 @@ void Faults::HappenToDisk(ServiceHost& host) {
 void Faults::HappenToDatabase(ServiceHost& host) {
   using Failure = MemoryDatabase::AppendFailure;
   Random& random = world_->random();
-  switch (random.Below(6)) {
+  switch (random.Below(7)) {
     case 0:
       Count("database: lost before stored");
       return targets_.database->FailNextAppend(Failure::kLostBeforeStored);
@@ -127,6 +149,8 @@ void Faults::HappenToDatabase(ServiceHost& host) {
                            [this] { targets_.database->Reconnect(); });
     case 4:
       return FailOverInCommit();
+    case 5:
+      return Partition(host);
     default:
       // Between the look at the lease and the write: whoever has the lease by then is another.
       Count("stop in an append");

@@ -41,6 +41,7 @@ class Faults {
   void ScheduleNext();
   void Happen();
   void Cut(const std::string& peer, const std::string& server);
+  void Partition(ServiceHost& host);
   void Restart(Process* peer);
   void HappenToDisk(ServiceHost& host);
   void HappenToDatabase(ServiceHost& host);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/status/status_macros.h"
 
 namespace berth::simulation {
 namespace {
@@ -43,14 +44,20 @@ WitnessedLog::WitnessedLog(std::unique_ptr<EventLog> log, Life* life, Journal* j
                            LogFaults* faults)
     : log_(std::move(log)), life_(life), journal_(journal), faults_(faults) {}
 
-absl::Status WitnessedLog::TakeLease(const LeaseHolder& holder, absl::Duration duration) {
+absl::Status WitnessedLog::Reached() const {
   if (life_->dying()) return Gone();
+  if (faults_->cut_off) return absl::UnavailableError("the database cannot be reached from here");
+  return absl::OkStatus();
+}
+
+absl::Status WitnessedLog::TakeLease(const LeaseHolder& holder, absl::Duration duration) {
+  BERTH_RETURN_IF_ERROR(Reached());
   return log_->TakeLease(holder, duration);
 }
 
 absl::Status WitnessedLog::Append(uint64_t after, absl::Span<const StoredRecord> records,
                                   absl::Span<const RowChange> rows) {
-  if (life_->dying()) return Gone();
+  BERTH_RETURN_IF_ERROR(Reached());
   World* const world = life_->world();
   // The spans are the caller's, who waits here while the rest of the world goes on.
   world->Block(world->random().Between(faults_->append_least, faults_->append_most));
@@ -68,25 +75,25 @@ absl::Status WitnessedLog::Append(uint64_t after, absl::Span<const StoredRecord>
 }
 
 absl::StatusOr<std::vector<StoredRecord>> WitnessedLog::Read(uint64_t after, size_t count_max) {
-  if (life_->dying()) return Gone();
+  BERTH_RETURN_IF_ERROR(Reached());
   absl::StatusOr<std::vector<StoredRecord>> records = log_->Read(after, count_max);
   if (records.ok() && count_max > 0) journal_->Found(after, *records);
   return records;
 }
 
 absl::StatusOr<LogReader::Rows> WitnessedLog::ReadRows() {
-  if (life_->dying()) return Gone();
+  BERTH_RETURN_IF_ERROR(Reached());
   return log_->ReadRows();
 }
 
 absl::StatusOr<std::optional<std::string>> WitnessedLog::GetRow(absl::string_view key) {
-  if (life_->dying()) return Gone();
+  BERTH_RETURN_IF_ERROR(Reached());
   return log_->GetRow(key);
 }
 
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> WitnessedLog::ListRows(
     absl::string_view prefix) {
-  if (life_->dying()) return Gone();
+  BERTH_RETURN_IF_ERROR(Reached());
   return log_->ListRows(prefix);
 }
 

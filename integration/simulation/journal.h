@@ -55,12 +55,14 @@ struct LogFaults {
   // The process dies with the next append: just before it, or just after.
   bool die_before_next = false;
   bool die_after_next = false;
+  // It cannot be reached from this process, while others reach it.
+  bool cut_off = false;
   // Called by the next append once the log below has answered it, before anybody hears of that.
   std::function<void()> after_next;
 };
 
-// The log of one life: tells the journal what the log below says, and takes time. What a dying
-// process asks of it fails.
+// The log of one life: tells the journal what the log below says, and takes time. What a process
+// asks of it fails that is dying or cut off.
 class WitnessedLog : public EventLog {
  public:
   // Everything outlives it.
@@ -77,6 +79,8 @@ class WitnessedLog : public EventLog {
       absl::string_view prefix) override;
 
  private:
+  absl::Status Reached() const;
+
   const std::unique_ptr<EventLog> log_;
   Life* const life_;
   Journal* const journal_;
