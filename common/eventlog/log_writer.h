@@ -120,7 +120,7 @@ class LogWriter {
     absl::Duration lease_duration = absl::Seconds(5);
     absl::Duration lease_renewal = absl::Seconds(1);
     absl::Duration follow_interval = absl::Milliseconds(500);  // How often a standby looks.
-    absl::Duration bookmark_interval = absl::Seconds(5);       // Of idle watchers.
+    absl::Duration bookmark_interval = absl::Seconds(10);      // Of idle watchers.
     // The wall clock moved by so much against the monotonic one from one command to the next: it
     // was set, and did not just drift.
     absl::Duration clock_set_min = absl::Seconds(1);

@@ -38,6 +38,10 @@ void ThreadExecutor::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+absl::Duration ThreadExecutor::FirstDue() const {
+  return timers_.empty() ? absl::InfiniteDuration() : timers_.begin()->first.first;
+}
+
 void ThreadExecutor::Run() {
   pthread_setname_np(pthread_self(), name_.c_str());
   SystemClock clock;
@@ -52,12 +56,11 @@ void ThreadExecutor::Run() {
           timers_.erase(timers_.begin());
         }
         if (!ready_.empty()) break;
-        const uint64_t posted = timers_posted_;
-        auto changed = [this, posted]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return stopping_ || !ready_.empty() || timers_posted_ != posted;
+        const absl::Duration wake = FirstDue();
+        auto changed = [this, wake]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return stopping_ || !ready_.empty() || FirstDue() < wake;
         };
-        mutex_.AwaitWithTimeout(changed, timers_.empty() ? absl::InfiniteDuration()
-                                                         : timers_.begin()->first.first - now);
+        mutex_.AwaitWithTimeout(changed, wake - now);
       }
       if (stopping_) return;
       step = std::move(ready_.front());

@@ -30,6 +30,8 @@ class ThreadExecutor : public Executor {
 
  private:
   void Run();
+  // Infinite: no timer is set.
+  absl::Duration FirstDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string name_;
   Mutex mutex_;
