@@ -1,5 +1,7 @@
 // The host agent: settings → membership → driver and network → loop → wait.
 
+#include <malloc.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -43,6 +45,7 @@ namespace {
 
 constexpr int kWorkers = 4;
 constexpr int kCheckers = 4;
+constexpr int kHeaps = 2;
 constexpr size_t kPlatformPrefixBytes = 6;
 constexpr absl::Duration kRetryDelay = absl::Seconds(2);
 constexpr absl::Duration kAskKeyMax = absl::Seconds(5);
@@ -272,6 +275,8 @@ absl::Status Purge(const AgentSettings& settings) {
 
 absl::Status Main(int argc, char** argv) {
   BlockStopSignals();
+  // Its threads wait nearly all the time; a heap for each would hold what none of them needs.
+  mallopt(M_ARENA_MAX, kHeaps);
   rpc::PrepareGrpc();
   BERTH_RETURN_IF_ERROR(LockDownMemory());
   // `--purge` after the settings: undo what this agent made on the machine.

@@ -28,6 +28,8 @@ constexpr int kKeepaliveTimeoutMs = 10'000;
 constexpr int kConnectMs = 5'000;
 constexpr int kReconnectMinMs = 100;
 constexpr int kReconnectMaxMs = 5'000;
+// A connection that nothing uses is closed, as the one is that a machine joined over.
+constexpr int kIdleMs = 30'000;
 constexpr int kReceiveBytesMax = 4 << 20;
 
 grpc::ByteBuffer ToByteBuffer(const std::string& bytes) {
@@ -192,6 +194,7 @@ class GrpcChannel : public Channel {
     // Despite its name: how long making a connection may take, TLS included.
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMaxMs);
+    arguments.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, kIdleMs);
     // Each channel is a connection of its own: two identities must not share one.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetMaxReceiveMessageSize(kReceiveBytesMax);
