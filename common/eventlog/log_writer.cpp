@@ -1,7 +1,5 @@
 #include "common/eventlog/log_writer.h"
 
-#include <algorithm>
-
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
@@ -252,23 +250,28 @@ absl::Status LogWriter::Lead() {
   BERTH_ASSIGN_OR_RETURN(const bool part_of_log, IsPartOfLog());
   // The key that requests are known by may have been made by another process since.
   if (!part_of_log || !request_key_stored_) BERTH_RETURN_IF_ERROR(Load());
-  // Of a clock that is ahead of the log nobody can say whether it was set or time went by.
-  clock_zero_ = std::max(clock_->Now(), record_time_) - clock_->Monotonic();
   std::vector<RowChange> rows;
   if (!request_key_stored_) rows.push_back({kRequestKeyRow, request_key_});
   CommandOrigin origin;
   origin.principal = holder_.name;
   origin.method = kLeaderStarted;
-  Made made = MakeRecord(origin, absl::OkStatus(), {});
+  // Of a clock that is ahead of the log nobody can say whether it was set or time went by. What
+  // moves the times is in this record, as the next start compares with it.
+  Outcome moved;
+  const absl::Duration ahead = clock_->Now() - record_time_;
+  if (ahead <= -limits_.clock_set_min) moved.events = machine_->ClockWasSet(ahead);
+  clock_zero_ = ClockZero();
+  Made made = MakeRecord(origin, absl::OkStatus(), std::move(moved));
   if (absl::Status status = log_->Append(position_, {made.stored}, rows); !status.ok()) {
     loaded_ = false;  // It may be stored all the same.
     return status;
   }
   request_key_stored_ = true;
+  BERTH_RETURN_IF_ERROR(ApplyRecord(made.record, machine_));
   Advance(made.stored, made.record);
   durable_position_ = position_;
   no_write_before_ = -absl::InfiniteDuration();
-  hub_.Publish(Head(), {});
+  hub_.Publish(Head(), machine_->TakeChanges());
   serving_ = true;
   ++terms_;
   machine_->Loaded(position_);

@@ -81,10 +81,14 @@ absl::Status CheckEnvironment(const config::v1::Environment& wanted,
                                             " is wanted, and the newest rollout is of ",
                                             rollout.promotion));
   }
-  if (rollout.phase == scheduler::v1::ROLLOUT_PHASE_RUNNING || !rollout.reported ||
-      wanted.rollout() == config::v1::ROLLOUT_STATE_RUNNING) {
-    return absl::InternalError(absl::StrCat(key, ": the rollout of promotion ", rollout.promotion,
-                                            " has not ended, or config does not know it"));
+  if (rollout.phase == scheduler::v1::ROLLOUT_PHASE_RUNNING) {
+    return absl::InternalError(
+        absl::StrCat(key, ": the rollout of promotion ", rollout.promotion, " has not ended"));
+  }
+  if (!rollout.reported || wanted.rollout() == config::v1::ROLLOUT_STATE_RUNNING) {
+    return absl::InternalError(absl::StrCat(
+        key, ": the rollout of promotion ", rollout.promotion, " has ended, and ",
+        rollout.reported ? "config does not know it" : "the scheduler has not told config"));
   }
   // Where none ever succeeded there is nothing to go back to: it stays as it failed.
   if (rollout.phase != scheduler::v1::ROLLOUT_PHASE_SUCCEEDED) return absl::OkStatus();
