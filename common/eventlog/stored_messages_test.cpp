@@ -1,0 +1,203 @@
+// What is stored decodes for ever: for each event and each form of a record there are bytes that a
+// version of Berth wrote, and beside them what they say.
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "berth/auth/v1/events.pb.h"
+#include "berth/config/v1/events.pb.h"
+#include "berth/edge_router/v1/events.pb.h"
+#include "berth/eventlog/v1/record.pb.h"
+#include "berth/scheduler/v1/events.pb.h"
+#include "berth/secrets/v1/events.pb.h"
+#include "common/crypto/hash.h"
+
+namespace berth {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+using google::protobuf::TextFormat;
+
+// How deep an example is filled; what holds itself is not there below.
+constexpr int kDepthMax = 8;
+constexpr size_t kHexOnLine = 100;
+
+void Fill(Message* message, int depth);
+
+void FillField(Message* message, const FieldDescriptor* field, int depth) {
+  const Reflection* const reflection = message->GetReflection();
+  const bool repeated = field->is_repeated();
+  const auto number = static_cast<unsigned>(field->number());
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      if (depth == kDepthMax) return;
+      return Fill(repeated ? reflection->AddMessage(message, field)
+                           : reflection->MutableMessage(message, field),
+                  depth + 1);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return repeated ? reflection->AddString(message, field, field->name())
+                      : reflection->SetString(message, field, field->name());
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const auto* const type = field->enum_type();
+      const int last = type->value(type->value_count() - 1)->number();
+      return repeated ? reflection->AddEnumValue(message, field, last)
+                      : reflection->SetEnumValue(message, field, last);
+    }
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return repeated ? reflection->AddBool(message, field, true)
+                      : reflection->SetBool(message, field, true);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return repeated ? reflection->AddInt32(message, field, field->number())
+                      : reflection->SetInt32(message, field, field->number());
+    case FieldDescriptor::CPPTYPE_INT64:
+      return repeated ? reflection->AddInt64(message, field, field->number())
+                      : reflection->SetInt64(message, field, field->number());
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return repeated ? reflection->AddUInt32(message, field, number)
+                      : reflection->SetUInt32(message, field, number);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return repeated ? reflection->AddUInt64(message, field, number)
+                      : reflection->SetUInt64(message, field, number);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return repeated ? reflection->AddDouble(message, field, 0.5)
+                      : reflection->SetDouble(message, field, 0.5);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return repeated ? reflection->AddFloat(message, field, 0.5F)
+                      : reflection->SetFloat(message, field, 0.5F);
+  }
+}
+
+// Every field has a value that is not the default one; of a oneof, the last member.
+void Fill(Message* message, int depth) {
+  const Descriptor* const type = message->GetDescriptor();
+  // Its content is one of any message.
+  if (type->full_name() == "google.protobuf.Any") return;
+  for (int i = 0; i < type->field_count(); ++i) FillField(message, type->field(i), depth);
+}
+
+void CheckNothingUnknown(const Message& message) {
+  const Reflection* const reflection = message.GetReflection();
+  INFO(message.GetTypeName());
+  CHECK(reflection->GetUnknownFields(message).empty());
+  std::vector<const FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    if (!field->is_repeated()) {
+      CheckNothingUnknown(reflection->GetMessage(message, field));
+      continue;
+    }
+    for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
+      CheckNothingUnknown(reflection->GetRepeatedMessage(message, field, i));
+    }
+  }
+}
+
+// A section of a file: "[NAME]", lines of hexadecimal, and an empty line before the text.
+struct Section {
+  std::string bytes;
+  std::string text;
+};
+
+std::map<std::string, Section> ReadSections(const std::string& path) {
+  std::map<std::string, Section> sections;
+  std::ifstream file(path);
+  Section* section = nullptr;
+  bool in_text = false;
+  std::string hex;
+  for (std::string line; std::getline(file, line);) {
+    if (absl::StartsWith(line, "#")) continue;
+    if (absl::StartsWith(line, "[")) {
+      section = &sections[line.substr(1, line.size() - 2)];
+      in_text = false;
+    } else if (section != nullptr && line.empty()) {
+      in_text = true;
+    } else if (section != nullptr) {
+      absl::StrAppend(in_text ? &section->text : &section->bytes, line, in_text ? "\n" : "");
+    }
+  }
+  for (auto& [name, each] : sections) each.bytes = HexDecode(each.bytes).value();
+  return sections;
+}
+
+// What a file is to say of the message, where it says nothing yet.
+std::string NewSection(const std::string& name, const Message& message) {
+  std::string section = absl::StrCat("[", name, "]\n");
+  const std::string hex = HexEncode(message.SerializeAsString());
+  for (size_t at = 0; at < hex.size(); at += kHexOnLine) {
+    absl::StrAppend(&section, hex.substr(at, kHexOnLine), "\n");
+  }
+  std::string text;
+  TextFormat::PrintToString(message, &text);
+  return absl::StrCat(section, "\n", text);
+}
+
+void CheckSection(const std::map<std::string, Section>& sections, const std::string& path,
+                  const std::string& name, const Message& example) {
+  INFO(path << ": " << name);
+  const auto found = sections.find(name);
+  if (found == sections.end()) {
+    // As it is to be in the file, which a message of the test framework would not be.
+    std::cout << path << " has no section " << name << "; add:\n\n"
+              << NewSection(name, example) << std::endl;
+    FAIL_CHECK("there is no such section");
+    return;
+  }
+  const std::unique_ptr<Message> stored(example.New());
+  const std::unique_ptr<Message> said(example.New());
+  REQUIRE(stored->ParseFromString(found->second.bytes));
+  REQUIRE(TextFormat::ParseFromString(found->second.text, said.get()));
+  CheckNothingUnknown(*stored);
+  CHECK(google::protobuf::util::MessageDifferencer::Equals(*stored, *said));
+}
+
+TEST_CASE("every event that was ever stored decodes, and says what it said", "[eventlog][stored]") {
+  struct Row {
+    const Message* event;
+    const char* path;
+  };
+  const Row row = GENERATE(
+      Row{&auth::v1::Event::default_instance(), "protos/berth/auth/v1/stored_events.txt"},
+      Row{&config::v1::Event::default_instance(), "protos/berth/config/v1/stored_events.txt"},
+      Row{&edge_router::v1::Event::default_instance(),
+          "protos/berth/edge_router/v1/stored_events.txt"},
+      Row{&scheduler::v1::Event::default_instance(), "protos/berth/scheduler/v1/stored_events.txt"},
+      Row{&secrets::v1::Event::default_instance(), "protos/berth/secrets/v1/stored_events.txt"});
+  const std::map<std::string, Section> sections = ReadSections(row.path);
+  const Descriptor* const type = row.event->GetDescriptor();
+  REQUIRE(type->oneof_decl_count() == 1);
+  for (int i = 0; i < type->field_count(); ++i) {
+    const std::unique_ptr<Message> example(row.event->New());
+    FillField(example.get(), type->field(i), 0);
+    CheckSection(sections, row.path, type->field(i)->name(), *example);
+  }
+  // What is no event any more was one.
+  for (const auto& [name, section] : sections) {
+    INFO(row.path << ": " << name);
+    CHECK(type->FindFieldByName(name) != nullptr);
+  }
+}
+
+TEST_CASE("a record that was ever stored decodes, and says what it said", "[eventlog][stored]") {
+  const std::string path = "protos/berth/eventlog/v1/stored_record.txt";
+  eventlog::v1::Record example;
+  Fill(&example, 0);
+  CheckSection(ReadSections(path), path, "record", example);
+}
+
+}  // namespace
+}  // namespace berth
