@@ -267,7 +267,8 @@ absl::Status LogWriter::Lead() {
     return status;
   }
   request_key_stored_ = true;
-  BERTH_RETURN_IF_ERROR(ApplyRecord(made.record, machine_));
+  const absl::Status applied = ApplyRecord(made.record, machine_);
+  BERTH_CHECK_MESSAGE(applied.ok(), applied.ToString());
   Advance(made.stored, made.record);
   durable_position_ = position_;
   no_write_before_ = -absl::InfiniteDuration();
@@ -601,7 +602,8 @@ void LogWriter::Step() {
   }
   if (failure.ok() && !appended.ok()) {
     LogError("an append failed", {{"stream", stream_}, {"why", appended.message()}});
-    for (auto& answer : answers) answer(WhyNotStored(appended));
+    const absl::Status why = WhyNotStored(appended);
+    for (auto& answer : answers) answer(why);
     // The working state is ahead of the log, or the log ahead of what we know: read it again. Where
     // somebody else has appended, or has the lease, this process leads no more.
     absl::Status loaded = Load();

@@ -39,7 +39,7 @@ class Counter {
     return decision;
   }
 
-  // Counts how often and by how much, once it counts "clock" at all.
+  // Counts how often it was set back and how often ahead, once it counts "clock" at all.
   std::vector<Event> ClockWasSet(absl::Duration by) const {
     if (Count("clock") == 0) return {};
     std::vector<Event> events(1);

@@ -1,5 +1,5 @@
-// What is stored decodes for ever: for each event and each form of a record there are bytes that a
-// version of Berth wrote, and beside them what they say.
+// What is stored decodes for ever: of each event and of a record there are bytes as they are
+// stored, and beside them what they say.
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -41,43 +42,38 @@ void Fill(Message* message, int depth);
 void FillField(Message* message, const FieldDescriptor* field, int depth) {
   const Reflection* const reflection = message->GetReflection();
   const bool repeated = field->is_repeated();
-  const auto number = static_cast<unsigned>(field->number());
+  const auto put = [&](auto set, auto add, auto value) {
+    (reflection->*(repeated ? add : set))(message, field, value);
+  };
+  const int number = field->number();
+  const auto positive = static_cast<unsigned>(number);
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (depth == kDepthMax) return;
       return Fill(repeated ? reflection->AddMessage(message, field)
                            : reflection->MutableMessage(message, field),
                   depth + 1);
-    case FieldDescriptor::CPPTYPE_STRING:
-      return repeated ? reflection->AddString(message, field, field->name())
-                      : reflection->SetString(message, field, field->name());
     case FieldDescriptor::CPPTYPE_ENUM: {
-      const auto* const type = field->enum_type();
-      const int last = type->value(type->value_count() - 1)->number();
-      return repeated ? reflection->AddEnumValue(message, field, last)
-                      : reflection->SetEnumValue(message, field, last);
+      const google::protobuf::EnumDescriptor* const type = field->enum_type();
+      return put(&Reflection::SetEnumValue, &Reflection::AddEnumValue,
+                 type->value(type->value_count() - 1)->number());
     }
+    case FieldDescriptor::CPPTYPE_STRING:
+      return put(&Reflection::SetString, &Reflection::AddString, field->name());
     case FieldDescriptor::CPPTYPE_BOOL:
-      return repeated ? reflection->AddBool(message, field, true)
-                      : reflection->SetBool(message, field, true);
+      return put(&Reflection::SetBool, &Reflection::AddBool, true);
     case FieldDescriptor::CPPTYPE_INT32:
-      return repeated ? reflection->AddInt32(message, field, field->number())
-                      : reflection->SetInt32(message, field, field->number());
+      return put(&Reflection::SetInt32, &Reflection::AddInt32, number);
     case FieldDescriptor::CPPTYPE_INT64:
-      return repeated ? reflection->AddInt64(message, field, field->number())
-                      : reflection->SetInt64(message, field, field->number());
+      return put(&Reflection::SetInt64, &Reflection::AddInt64, number);
     case FieldDescriptor::CPPTYPE_UINT32:
-      return repeated ? reflection->AddUInt32(message, field, number)
-                      : reflection->SetUInt32(message, field, number);
+      return put(&Reflection::SetUInt32, &Reflection::AddUInt32, positive);
     case FieldDescriptor::CPPTYPE_UINT64:
-      return repeated ? reflection->AddUInt64(message, field, number)
-                      : reflection->SetUInt64(message, field, number);
+      return put(&Reflection::SetUInt64, &Reflection::AddUInt64, positive);
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return repeated ? reflection->AddDouble(message, field, 0.5)
-                      : reflection->SetDouble(message, field, 0.5);
+      return put(&Reflection::SetDouble, &Reflection::AddDouble, 0.5);
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return repeated ? reflection->AddFloat(message, field, 0.5F)
-                      : reflection->SetFloat(message, field, 0.5F);
+      return put(&Reflection::SetFloat, &Reflection::AddFloat, 0.5F);
   }
 }
 
@@ -118,7 +114,6 @@ std::map<std::string, Section> ReadSections(const std::string& path) {
   std::ifstream file(path);
   Section* section = nullptr;
   bool in_text = false;
-  std::string hex;
   for (std::string line; std::getline(file, line);) {
     if (absl::StartsWith(line, "#")) continue;
     if (absl::StartsWith(line, "[")) {

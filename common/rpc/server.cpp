@@ -50,7 +50,9 @@ std::optional<std::string> MessageIn(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-absl::Status NoMessage() { return absl::UnimplementedError("the call brought no request"); }
+absl::Status NoMessage() {
+  return absl::UnimplementedError("the call brought no request; send it with one message");
+}
 
 // The frame's pieces as they are, without copying: each slice holds on to its piece.
 grpc::ByteBuffer ToByteBuffer(const WatchFrame& frame) {
