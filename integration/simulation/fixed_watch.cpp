@@ -1,5 +1,7 @@
 #include "integration/simulation/fixed_watch.h"
 
+#include "common/eventlog/log_writer.h"
+
 namespace berth::simulation {
 namespace {
 
@@ -50,7 +52,7 @@ void FixedWatch::Serve(bool resumes, const std::shared_ptr<rpc::Stream>& stream)
 
 void FixedWatch::MarkIdle() {
   hub_.MarkIdle();
-  executor_->PostAfter(kBookmarkInterval, [this] { MarkIdle(); });
+  executor_->PostAfter(LogWriter::Limits().bookmark_interval, [this] { MarkIdle(); });
 }
 
 }  // namespace berth::simulation

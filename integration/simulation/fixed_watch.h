@@ -31,8 +31,6 @@ class FixedWatch {
   rpc::Dispatcher* dispatcher() { return &dispatcher_; }
 
  private:
-  static constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
-
   FixedWatch(const google::protobuf::ServiceDescriptor* service, Life* life,
              rpc::AccessView* access, TopicEntries entries);
 
