@@ -48,6 +48,7 @@ class Backup {
   absl::Status AddLog(const Log& log) {
     uint64_t position = 0;
     std::string hash = HashBeforeFirstRecord();
+    eventlog::v1::Record read;
     for (uint64_t number = 1; position < log.rows.position; ++number) {
       const uint64_t missing = log.rows.position - position;
       BERTH_ASSIGN_OR_RETURN(
@@ -60,7 +61,7 @@ class Backup {
       }
       eventlog::v1::BackupRecords entry;
       for (const StoredRecord& stored : records) {
-        BERTH_RETURN_IF_ERROR(ReadChained(log.stream, position, hash, stored).status());
+        BERTH_RETURN_IF_ERROR(ReadChained(log.stream, position, hash, stored, &read));
         eventlog::v1::BackupRecord& record = *entry.add_records();
         record.set_position(stored.position);
         record.set_bytes(stored.bytes);

@@ -70,9 +70,8 @@ absl::StatusOr<bool> LogVerifier::Step(LogReader* reader, size_t count_max) {
 }
 
 absl::Status LogVerifier::Take(const StoredRecord& stored) {
-  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
-                         ReadChained(stream_, position_, hash_, stored));
-  BERTH_RETURN_IF_ERROR(ApplyRecord(record, state_.get()));
+  BERTH_RETURN_IF_ERROR(ReadChained(stream_, position_, hash_, stored, &record_));
+  BERTH_RETURN_IF_ERROR(ApplyRecord(record_, state_.get()));
   position_ = stored.position;
   hash_ = stored.hash;
   return absl::OkStatus();

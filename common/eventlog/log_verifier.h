@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "berth/eventlog/v1/record.pb.h"
 #include "common/eventlog/event_log.h"
 #include "common/eventlog/logged_state.h"
 
@@ -54,6 +55,7 @@ class LogVerifier {
   std::unique_ptr<LoggedState> state_;
   uint64_t position_ = 0;
   std::string hash_;
+  eventlog::v1::Record record_;  // The newest; its memory is used again.
   std::optional<SavedState> served_;
   std::optional<SavedState> snapshot_;
   // Why the snapshot's row, or all of them, cannot be read.

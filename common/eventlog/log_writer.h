@@ -284,12 +284,13 @@ class LogWriter {
   bool loaded_ = false;    // The state is that of the log up to position_.
   uint64_t terms_ = 0;     // How often this process has begun to lead.
   absl::Duration no_write_before_ = -absl::InfiniteDuration();  // After an append failed.
-  absl::Status no_write_;    // What commands are told until then.
-  uint64_t position_ = 0;    // Of the newest record, durable or in the batch.
-  std::string hash_;         // Of that record; 32 zero bytes before the first.
-  absl::Time record_time_;   // When it was decided.
-  absl::Time clock_zero_;    // The wall clock's at 0 of the monotonic one, as the state knows it.
-  std::string request_key_;  // Keys request_hash; a row, so that it survives.
+  absl::Status no_write_;   // What commands are told until then.
+  uint64_t position_ = 0;   // Of the newest record, durable or in the batch.
+  std::string hash_;        // Of that record; 32 zero bytes before the first.
+  absl::Time record_time_;  // When it was decided.
+  absl::Time clock_zero_;   // The wall clock's at 0 of the monotonic one, as the state knows it.
+  eventlog::v1::Record replayed_;  // The newest; its memory is used again.
+  std::string request_key_;        // Keys request_hash; a row, so that it survives.
   bool request_key_stored_ = false;
   std::optional<RequestIndex> requests_;  // Once the key is loaded.
   uint64_t snapshot_position_ = 0;        // Of the newest snapshot, or 0.

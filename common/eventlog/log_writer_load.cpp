@@ -104,10 +104,9 @@ absl::Status LogWriter::Replay() {
 }
 
 absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
-  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
-                         ReadChained(stream_, position_, hash_, stored));
-  BERTH_RETURN_IF_ERROR(ApplyRecord(record, machine_));
-  Advance(stored, record);
+  BERTH_RETURN_IF_ERROR(ReadChained(stream_, position_, hash_, stored, &replayed_));
+  BERTH_RETURN_IF_ERROR(ApplyRecord(replayed_, machine_));
+  Advance(stored, replayed_);
   return absl::OkStatus();
 }
 

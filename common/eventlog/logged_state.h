@@ -1,5 +1,7 @@
 #pragma once
 
+#include <google/protobuf/arena.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -61,7 +63,10 @@ class LoggedStateOf : public Interface {
   void Reset() override { state_ = State(); }
 
   absl::Status Apply(const eventlog::v1::StoredEvent& stored) override {
-    Event event;
+    // Most events fit, so that they cost no allocation.
+    alignas(8) char block[kArenaBlockBytes];
+    google::protobuf::Arena arena(block, sizeof(block));
+    Event& event = *google::protobuf::Arena::CreateMessage<Event>(&arena);
     // A later meaning of a known event must not be taken for the one that is known here.
     if (stored.version() > kEventVersion || !event.ParseFromString(stored.payload()) ||
         event.event_case() == Event::EVENT_NOT_SET) {
@@ -97,6 +102,9 @@ class LoggedStateOf : public Interface {
   virtual void Applied(const Event&) {}
 
   State state_;
+
+ private:
+  static constexpr size_t kArenaBlockBytes = 2048;
 };
 
 }  // namespace berth

@@ -17,27 +17,22 @@ std::string ChainedHash(absl::string_view hash_before, absl::string_view bytes) 
   return Blake2b256({hash_before, bytes});
 }
 
-absl::StatusOr<eventlog::v1::Record> ReadChained(absl::string_view stream, uint64_t after,
-                                                 absl::string_view hash_before,
-                                                 const StoredRecord& stored) {
-  const std::string where = absl::StrCat("stream ", stream, ", position ", stored.position);
-  if (stored.position != after + 1) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": position ", after + 1, " is missing; restore a backup"));
-  }
+absl::Status ReadChained(absl::string_view stream, uint64_t after, absl::string_view hash_before,
+                         const StoredRecord& stored, eventlog::v1::Record* record) {
+  const auto lost = [&](const absl::AlphaNum& what) {
+    return absl::DataLossError(absl::StrCat("stream ", stream, ", position ", stored.position, ": ",
+                                            what, "; restore a backup"));
+  };
+  if (stored.position != after + 1)
+    return lost(absl::StrCat("position ", after + 1, " is missing"));
   if (ChainedHash(hash_before, stored.bytes) != stored.hash) {
-    return absl::DataLossError(
-        absl::StrCat(where,
-                     ": the record is not the one that was written (its hash does not chain); "
-                     "restore a backup"));
+    return lost("the record is not the one that was written (its hash does not chain)");
   }
-  eventlog::v1::Record record;
-  if (!record.ParseFromString(stored.bytes) || record.position() != stored.position ||
-      record.stream() != stream) {
-    return absl::DataLossError(
-        absl::StrCat(where, ": the record cannot be read; restore a backup"));
+  if (!record->ParseFromString(stored.bytes) || record->position() != stored.position ||
+      record->stream() != stream) {
+    return lost("the record cannot be read");
   }
-  return record;
+  return absl::OkStatus();
 }
 
 absl::Status ApplyRecord(const eventlog::v1::Record& record, LoggedState* state) {

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "berth/eventlog/v1/record.pb.h"
 #include "common/eventlog/event_log.h"
@@ -21,11 +20,11 @@ std::string HashBeforeFirstRecord();
 // The hash of a record that follows the one with `hash_before`.
 std::string ChainedHash(absl::string_view hash_before, absl::string_view bytes);
 
-// The record that `stored` holds, which has to follow the one at `after`. kDataLoss: it does not,
-// or is not the one that was written; the message names stream and position.
-absl::StatusOr<eventlog::v1::Record> ReadChained(absl::string_view stream, uint64_t after,
-                                                 absl::string_view hash_before,
-                                                 const StoredRecord& stored);
+// Makes `record` the one that `stored` holds, which has to follow the one at `after`. Whoever reads
+// many gives the same `record` each time, as its memory is used again. kDataLoss: it does not
+// follow, or is not the one that was written; the message names stream and position.
+absl::Status ReadChained(absl::string_view stream, uint64_t after, absl::string_view hash_before,
+                         const StoredRecord& stored, eventlog::v1::Record* record);
 
 // Applies the record's events. Errors as LoggedState::Apply's, with stream and position.
 absl::Status ApplyRecord(const eventlog::v1::Record& record, LoggedState* state);

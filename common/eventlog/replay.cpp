@@ -110,9 +110,9 @@ absl::Status Replay::ApplyNext(LogReader* log) {
     return absl::DataLossError(absl::StrCat("stream ", stream_, ": position ", position_ + 1,
                                             " is missing; restore a backup"));
   }
+  eventlog::v1::Record record;
   for (const StoredRecord& stored : read) {
-    BERTH_ASSIGN_OR_RETURN(const eventlog::v1::Record record,
-                           ReadChained(stream_, position_, hash_, stored));
+    BERTH_RETURN_IF_ERROR(ReadChained(stream_, position_, hash_, stored, &record));
     BERTH_RETURN_IF_ERROR(ApplyRecord(record, state_));
     position_ = stored.position;
     hash_ = stored.hash;
