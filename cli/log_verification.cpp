@@ -14,6 +14,9 @@ constexpr size_t kShortHashDigits = 16;
 std::string Words(const LogVerification& verification) {
   if (!verification.found.ok()) return std::string(verification.found.message());
   std::string words = "chained";
+  if (verification.cut_position != 0) {
+    absl::StrAppend(&words, " from ", verification.cut_position + 1, " on, where it was cut");
+  }
   if (verification.snapshot_position != 0) {
     absl::StrAppend(&words, verification.with_served_state ? ", " : " and ",
                     "gives the snapshot at ", verification.snapshot_position);
@@ -36,6 +39,7 @@ ExitCode Show(const std::vector<LogVerification>& verifications, const Output& o
     const char* const verdict = well ? "ok" : "fail";
     items.push_back({{"service", verification.service},
                      {"verdict", verdict},
+                     {"cutPosition", absl::StrCat(verification.cut_position)},
                      {"position", absl::StrCat(verification.position)},
                      {"hash", hash},
                      {"snapshotPosition", absl::StrCat(verification.snapshot_position)},

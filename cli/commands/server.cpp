@@ -86,8 +86,13 @@ absl::StatusOr<LogVerification> VerifyService(const std::string& service, Sessio
     return absl::UnavailableError(
         absl::StrCat(service, " ended the verification before it was over; try again"));
   }
-  return LogVerification{
-      service, over, newest.position(), newest.hash(), newest.snapshot_position(), true};
+  return LogVerification{service,
+                         over,
+                         newest.cut_position(),
+                         newest.position(),
+                         newest.hash(),
+                         newest.snapshot_position(),
+                         true};
 }
 
 absl::StatusOr<ExitCode> VerifyServed(Session* session) {
@@ -127,6 +132,7 @@ absl::StatusOr<ExitCode> VerifyLocal(const LocalServer& server, Session* session
     verification.service = log.value("service", "");
     const std::string fault = log.value("found", "");
     if (!fault.empty()) verification.found = absl::DataLossError(fault);
+    verification.cut_position = log.value("cutPosition", uint64_t{0});
     verification.position = log.value("position", uint64_t{0});
     verification.hash = HexDecode(log.value("hash", "")).value_or("");
     verification.snapshot_position = log.value("snapshotPosition", uint64_t{0});

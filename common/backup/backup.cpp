@@ -13,6 +13,7 @@
 #include "common/backup/archive_writer.h"
 #include "common/backup/backup_format.h"
 #include "common/crypto/hash.h"
+#include "common/eventlog/log_begin.h"
 #include "common/eventlog/record_chain.h"
 #include "common/files/atomic_file.h"
 #include "common/status/status_macros.h"
@@ -46,8 +47,40 @@ class Backup {
   }
 
   absl::Status AddLog(const Log& log) {
-    uint64_t position = 0;
-    std::string hash = HashBeforeFirstRecord();
+    BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin, BeginOf(log));
+    return UnlessCutSince(log.stream, begin.position(), AddLogFrom(begin, log), log.reader.get());
+  }
+
+  absl::Status AddFile(const std::string& folder, const std::string& name) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    struct stat found;
+    if (stat(path.c_str(), &found) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+    }
+    BERTH_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kFileBytesMax));
+    return Add(absl::StrCat(kFilesPrefix, name), bytes, found.st_mode & ACCESSPERMS);
+  }
+
+  absl::StatusOr<BackupManifest> Finish(absl::Time begun) {
+    manifest_.set_format(kBackupFormat);
+    manifest_.set_berth_version(BERTH_VERSION);
+    *manifest_.mutable_time() = ToTimestamp(begun);
+    BERTH_RETURN_IF_ERROR(writer_->Add(kManifestEntry, ToJson(manifest_), kOwnerOnly));
+    BERTH_RETURN_IF_ERROR(writer_->Finish());
+    return std::move(manifest_);
+  }
+
+ private:
+  static absl::StatusOr<eventlog::v1::LogBegin> BeginOf(const Log& log) {
+    for (const auto& [key, value] : log.rows.rows) {
+      if (key == kLogBeginRowKey) return LogBeginFromRow(log.stream, value);
+    }
+    return WholeLog();
+  }
+
+  absl::Status AddLogFrom(const eventlog::v1::LogBegin& begin, const Log& log) {
+    uint64_t position = begin.position();
+    std::string hash = begin.record_hash();
     eventlog::v1::Record read;
     for (uint64_t number = 1; position < log.rows.position; ++number) {
       const uint64_t missing = log.rows.position - position;
@@ -82,29 +115,10 @@ class Backup {
     described.set_stream(log.stream);
     described.set_position(position);
     described.set_hash(HexEncode(hash));
+    described.set_cut_position(begin.position());
     return absl::OkStatus();
   }
 
-  absl::Status AddFile(const std::string& folder, const std::string& name) {
-    const std::string path = absl::StrCat(folder, "/", name);
-    struct stat found;
-    if (stat(path.c_str(), &found) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
-    }
-    BERTH_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kFileBytesMax));
-    return Add(absl::StrCat(kFilesPrefix, name), bytes, found.st_mode & ACCESSPERMS);
-  }
-
-  absl::StatusOr<BackupManifest> Finish(absl::Time begun) {
-    manifest_.set_format(kBackupFormat);
-    manifest_.set_berth_version(BERTH_VERSION);
-    *manifest_.mutable_time() = ToTimestamp(begun);
-    BERTH_RETURN_IF_ERROR(writer_->Add(kManifestEntry, ToJson(manifest_), kOwnerOnly));
-    BERTH_RETURN_IF_ERROR(writer_->Finish());
-    return std::move(manifest_);
-  }
-
- private:
   const std::unique_ptr<ArchiveWriter> writer_;
   BackupManifest manifest_;
 };

@@ -28,7 +28,8 @@ struct BackupSource {
 // secrets included. Each log is as of one position, with its rows; all records chain.
 //
 // kAlreadyExists: there is a file. kDataLoss: a log is damaged (stream and position are named); no
-// file is made. kFailedPrecondition: there is nothing to back up.
+// file is made. kFailedPrecondition: there is nothing to back up. kUnavailable: a log was cut
+// meanwhile; the next attempt finds it so.
 absl::StatusOr<eventlog::v1::BackupManifest> MakeBackup(const BackupSource& source,
                                                         const std::string& path, absl::Time now);
 

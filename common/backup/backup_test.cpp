@@ -217,6 +217,29 @@ TEST_CASE("a restored server has the state, the rows and the files of the one ba
   CHECK(Save(&again.counter, &again.executor).bytes == before.bytes);
 }
 
+TEST_CASE("a log that was cut is backed up and restored from where it begins", "[backup]") {
+  Server server;
+  EventSourced<Counter>& counter = server.process.counter;
+  const SavedState base = Save(&counter, &server.process.executor);
+  absl::Status cut = absl::UnknownError("not cut");
+  counter.writer().EnqueueCut(base, kNow, [&](absl::Status done) { cut = std::move(done); });
+  server.process.executor.RunUntilIdle();
+  REQUIRE(cut == absl::OkStatus());
+  REQUIRE(server.process.Promote("later").ok());
+  // Erased or not, it is the same backup.
+  if (GENERATE(false, true)) server.process.executor.Advance(absl::Seconds(1));
+  const SavedState before = Save(&counter, &server.process.executor);
+  const auto made = server.BackUp();
+  REQUIRE(made.status() == absl::OkStatus());
+  CHECK(made->logs(0).cut_position() == base.position);
+  REQUIRE(server.Restore().status() == absl::OkStatus());
+  Restored again(server);
+  CHECK(again.log->Read(base.position, 1)->front().position == base.position + 1);
+  CHECK(absl::IsDataLoss(again.log->Read(0, 1).status()));
+  again.Start();
+  CHECK(Save(&again.counter, &again.executor).bytes == before.bytes);
+}
+
 TEST_CASE("who has seen what a restored log does not have is told of another history",
           "[backup][watch]") {
   Server server;

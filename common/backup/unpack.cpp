@@ -82,10 +82,11 @@ class Unpacking {
     }
     for (const BackupLog& log : manifest.logs()) {
       const auto end = ends_.find(log.stream());
-      if (end == ends_.end() || end->second.position != log.position() ||
-          HexEncode(end->second.hash) != log.hash()) {
-        return Wrong(absl::StrCat("stream ", log.stream(), " does not end at position ",
-                                  log.position(), " as it did"));
+      if (end == ends_.end() || end->second.cut_position != log.cut_position() ||
+          end->second.position != log.position() || HexEncode(end->second.hash) != log.hash()) {
+        return Wrong(absl::StrCat("stream ", log.stream(), " is not the one from position ",
+                                  log.cut_position() + 1, " to ", log.position(),
+                                  " that was backed up"));
       }
     }
     return std::move(unpacked_);
@@ -93,6 +94,7 @@ class Unpacking {
 
  private:
   struct End {
+    uint64_t cut_position = 0;
     uint64_t position = 0;
     std::string hash = HashBeforeFirstRecord();
   };
@@ -124,13 +126,18 @@ class Unpacking {
     eventlog::v1::BackupRecords records;
     if (!records.ParseFromString(entry.bytes)) return Wrong(entry.name + " cannot be read");
     std::vector<StoredRecord> stored;
+    if (end.position == 0 && records.records_size() > 0 && records.records(0).position() > 0) {
+      end.cut_position = end.position = records.records(0).position() - 1;
+      log->second->BeginAfter(end.cut_position);
+    }
     const uint64_t after = end.position;
     for (const auto& record : records.records()) {
       if (record.position() != end.position + 1) {
         return Wrong(
             absl::StrCat("stream ", stream, ", position ", end.position + 1, " is missing"));
       }
-      end = {record.position(), record.hash()};
+      end.position = record.position();
+      end.hash = record.hash();
       stored.push_back({record.position(), record.bytes(), record.hash()});
     }
     return log->second->Append(after, stored, {});

@@ -43,6 +43,7 @@ class LogReader {
   virtual ~LogReader() = default;
 
   // Up to `count_max` records that follow position `after`, in order; empty at the end of the log.
+  // kDataLoss: the one at `after` + 1 is missing, but later ones are there.
   virtual absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) = 0;
 
   // All of them, as of one moment.
@@ -77,6 +78,15 @@ class EventLog : public LogReader {
   // stored: the caller reads the log again to find out. Needs the lease.
   virtual absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                               absl::Span<const RowChange> rows) = 0;
+
+  // Erases the oldest records up to position `through`, at most `count_max` of them, and never the
+  // newest record of all. True: there are more. Which records a log has lost on purpose is said by
+  // a row that was put before (log_begin.h); to Read they are missing. Needs the lease.
+  virtual absl::StatusOr<bool> EraseThrough(uint64_t through, size_t count_max) = 0;
+
+  // Of a log that has no record, for this object only: the first one will be at `position` + 1. For
+  // who restores a log that was cut.
+  virtual void BeginAfter(uint64_t position) = 0;
 
   // Every row whose key begins with `prefix`, in byte order of the keys.
   virtual absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ListRows(

@@ -212,6 +212,43 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
     CHECK(log->ListRows("row ")->size() == 1000);
   }
 
+  SECTION("the oldest records are erased, some at a time, and the others stay as they are") {
+    REQUIRE(append(0, {"one", "two", "three", "four", "five"}, {{"a", "1"}}) == absl::OkStatus());
+    CHECK(*log->EraseThrough(0, 10) == false);
+    CHECK(*log->EraseThrough(3, 2) == true);
+    CHECK(BytesOf(*log->Read(2, 10)) == std::vector<std::string>{"three", "four", "five"});
+    CHECK(absl::IsDataLoss(log->Read(0, 10).status()));
+    CHECK(absl::IsDataLoss(log->Read(1, 1).status()));
+    CHECK(*log->EraseThrough(3, 2) == false);
+    CHECK(*log->EraseThrough(3, 2) == false);
+    CHECK(BytesOf(*log->Read(3, 10)) == std::vector<std::string>{"four", "five"});
+    CHECK(log->ReadRows()->position == 5);
+    CHECK(*log->GetRow("a") == "1");
+    REQUIRE(append(5, {"six"}) == absl::OkStatus());
+    log.reset();
+    log = OpenAndLead(fixture);
+    CHECK(BytesOf(*log->Read(3, 10)) == std::vector<std::string>{"four", "five", "six"});
+    CHECK(append(6, {"seven"}) == absl::OkStatus());
+  }
+
+  SECTION("the newest record stays") {
+    CHECK(*log->EraseThrough(10, 10) == false);
+    REQUIRE(append(0, {"one", "two", "three"}) == absl::OkStatus());
+    CHECK(*log->EraseThrough(10, 10) == false);
+    CHECK(BytesOf(*log->Read(2, 10)) == std::vector<std::string>{"three"});
+    CHECK(append(3, {"four"}) == absl::OkStatus());
+  }
+
+  SECTION("a log without records may begin later, and one with records not") {
+    log->BeginAfter(7);
+    CHECK(absl::IsAborted(append(0, {"one"})));
+    REQUIRE(append(7, {"eight"}, {{"a", "1"}}) == absl::OkStatus());
+    CHECK(BytesOf(*log->Read(7, 10)) == std::vector<std::string>{"eight"});
+    log->BeginAfter(20);
+    CHECK(absl::IsAborted(append(20, {"other"})));
+    CHECK(append(8, {"nine"}) == absl::OkStatus());
+  }
+
   SECTION("whoever opens the log next finds everything") {
     REQUIRE(append(0, {"one", "two"}, {{"a", "1"}, {"b", "2"}}) == absl::OkStatus());
     REQUIRE(append(2, {"three"}, {{"a", std::nullopt}}) == absl::OkStatus());
@@ -252,6 +289,7 @@ inline void CheckEventLogContract(EventLogFixture& fixture) {
     log = *std::move(next);
     CHECK(absl::IsAborted(append(1, {"two"})));
     CHECK(absl::IsAborted(append(1, {}, {{"a", std::nullopt}})));
+    CHECK(absl::IsAborted(log->EraseThrough(1, 1).status()));
     CHECK(BytesOf(*log->Read(0, 10)) == std::vector<std::string>{"one"});
     CHECK(*log->GetRow("a") == "1");
     REQUIRE(log->TakeLease({"first"}, kLease) == absl::OkStatus());
@@ -297,6 +335,7 @@ inline void CheckEndingLeaseContract(EndingLeaseFixture& fixture) {
     REQUIRE(second->TakeLease({"second"}, kLease) == absl::OkStatus());
     CHECK(absl::IsAborted(first->Append(1, RecordsAfter(1, {"late"}), {})));
     CHECK(absl::IsAborted(first->Append(1, {}, std::vector<RowChange>{{"late", "row"}})));
+    CHECK(absl::IsAborted(first->EraseThrough(1, 1).status()));
     REQUIRE(second->Append(1, RecordsAfter(1, {"two"}), {}) == absl::OkStatus());
     CHECK(BytesOf(*second->Read(0, 10)) == std::vector<std::string>{"one", "two"});
     CHECK(second->ListRows("")->empty());

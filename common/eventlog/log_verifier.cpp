@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/eventlog/log_begin.h"
 #include "common/eventlog/record_chain.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/status/error_details.h"
@@ -13,7 +14,7 @@
 namespace berth {
 
 LogVerifier::LogVerifier(std::string stream, std::unique_ptr<LoggedState> state)
-    : stream_(std::move(stream)), state_(std::move(state)), hash_(HashBeforeFirstRecord()) {}
+    : stream_(std::move(stream)), state_(std::move(state)) {}
 
 absl::Status LogVerifier::ExpectRowsOf(LogReader* reader) {
   absl::StatusOr<LogReader::Rows> rows = reader->ReadRows();
@@ -45,11 +46,39 @@ uint64_t LogVerifier::expected_end() const {
 }
 
 absl::StatusOr<bool> LogVerifier::Step(LogReader* reader, size_t count_max) {
-  if (position_ == 0) BERTH_RETURN_IF_ERROR(Compare());
+  if (!std::exchange(begun_, true)) {
+    BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), Begin(reader), reader));
+  }
+  const absl::StatusOr<bool> more = ReadOn(reader, count_max);
+  BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), more.status(), reader));
+  return *more;
+}
+
+absl::Status LogVerifier::Begin(LogReader* reader) {
+  if (rows_position_.has_value()) {
+    const auto row = rows_.find(kLogBeginRowKey);
+    BERTH_ASSIGN_OR_RETURN(
+        begin_,
+        LogBeginFromRow(stream_, row == rows_.end() ? std::nullopt : std::optional(row->second)));
+  } else {
+    BERTH_ASSIGN_OR_RETURN(begin_, ReadLogBegin(stream_, reader));
+  }
+  BERTH_RETURN_IF_ERROR(LoadBase(stream_, begin_, reader, state_.get()));
+  position_ = begin_.position();
+  hash_ = begin_.record_hash();
+  if (snapshot_.has_value() && snapshot_->position < position_) {
+    return Fault(snapshot_->position,
+                 "there is a snapshot of it, although it was cut off; keep a "
+                 "copy of the log, report this, and restore a backup");
+  }
+  return Compare();
+}
+
+absl::StatusOr<bool> LogVerifier::ReadOn(LogReader* reader, size_t count_max) {
   const absl::StatusOr<std::vector<StoredRecord>> records = reader->Read(position_, count_max);
   if (absl::IsDataLoss(records.status())) {
     // One by one, to find out which record it is.
-    if (count_max > 1) return Step(reader, 1);
+    if (count_max > 1) return ReadOn(reader, 1);
     return Fault(position_ + 1, absl::StrCat("it cannot be read, restore a backup: ",
                                              std::string(records.status().message())));
   }
@@ -64,6 +93,11 @@ absl::StatusOr<bool> LogVerifier::Step(LogReader* reader, size_t count_max) {
                  absl::StrCat("the rows beside the log cannot be read, restore a backup: ",
                               std::string(rows_fault_.message())));
   }
+  if (begin_.position() != 0 && !begin_recorded_) {
+    return Fault(begin_.position(),
+                 "no record says that the log was cut there; keep a copy of the log, report this, "
+                 "and restore a backup");
+  }
   if (position_ >= expected_end()) return false;
   return Fault(position_ + 1, absl::StrCat("the log ends before it, and has had ", expected_end(),
                                            " records; restore a backup"));
@@ -74,6 +108,9 @@ absl::Status LogVerifier::Take(const StoredRecord& stored) {
   BERTH_RETURN_IF_ERROR(ApplyRecord(record_, state_.get()));
   position_ = stored.position;
   hash_ = stored.hash;
+  if (const std::optional<eventlog::v1::LogBegin> cut = CutBy(record_)) {
+    begin_recorded_ = begin_recorded_ || cut->SerializeAsString() == begin_.SerializeAsString();
+  }
   return absl::OkStatus();
 }
 

@@ -9,18 +9,21 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "berth/eventlog/v1/record.pb.h"
+#include "berth/eventlog/v1/snapshot.pb.h"
 #include "common/eventlog/event_log.h"
 #include "common/eventlog/logged_state.h"
 
 namespace berth {
 
-// Verifies a log: reads it from its first record, whatever snapshots there are, checks that each
+// Verifies a log: reads it from where it begins, whatever snapshots there are, checks that each
 // record chains, makes a new state of the events by the code that starts do, and compares that, at
 // the positions they are of, with the newest snapshot, with what the state says of the rows, and
-// with a state that a service has. It changes nothing.
+// with a state that a service has. Of a log that was cut it also checks that its beginning is what
+// the record of the cut says. It changes nothing.
 //
 // Errors: kDataLoss — the log, a row or a state is not what it has to be; the message names the
-// stream, the position and what to do. Whatever the reader says.
+// stream, the position and what to do. kUnavailable — the log was cut meanwhile: verify it anew.
+// Whatever the reader says.
 class LogVerifier {
  public:
   // `state` is one before any event.
@@ -41,10 +44,14 @@ class LogVerifier {
   uint64_t expected_end() const;
   // Of the record at position().
   const std::string& hash() const { return hash_; }
+  // Of the newest record that was cut off; 0: the log is whole.
+  uint64_t cut_position() const { return begin_.position(); }
   // Of the snapshot that was compared, or is going to be; 0: none of this version's was found.
   uint64_t snapshot_position() const { return snapshot_.has_value() ? snapshot_->position : 0; }
 
  private:
+  absl::Status Begin(LogReader* reader);
+  absl::StatusOr<bool> ReadOn(LogReader* reader, size_t count_max);
   absl::Status Take(const StoredRecord& stored);
   // What is expected at this position.
   absl::Status Compare() const;
@@ -53,6 +60,9 @@ class LogVerifier {
 
   std::string stream_;
   std::unique_ptr<LoggedState> state_;
+  bool begun_ = false;
+  eventlog::v1::LogBegin begin_;
+  bool begin_recorded_ = false;  // A record says that the log was cut there.
   uint64_t position_ = 0;
   std::string hash_;
   eventlog::v1::Record record_;  // The newest; its memory is used again.

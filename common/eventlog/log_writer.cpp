@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/crypto/hash.h"
+#include "common/eventlog/log_begin.h"
 #include "common/eventlog/record_chain.h"
 #include "common/log/log.h"
 #include "common/status/error_details.h"
@@ -228,7 +229,7 @@ absl::Status LogWriter::CatchUp() {
 }
 
 absl::StatusOr<bool> LogWriter::IsPartOfLog() const {
-  if (position_ == 0) return true;
+  if (position_ == begin_.position()) return true;
   BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> newest, log_->Read(position_ - 1, 1));
   return newest.size() == 1 && newest.front().position == position_ && newest.front().hash == hash_;
 }
@@ -280,6 +281,7 @@ absl::Status LogWriter::Lead() {
   if (changed_ != nullptr) changed_();
   RenewLeaseLater();
   MarkIdle();
+  EraseCutOff();  // What was left when the last leader ended.
   return absl::OkStatus();
 }
 
@@ -351,7 +353,8 @@ void LogWriter::EnqueueSave(std::function<void(absl::StatusOr<SavedState>)> done
 }
 
 absl::StatusOr<bool> LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
-  if (revision.position() == 0 || revision.position() > position_) return false;
+  // What was cut off is no more of this history than what never was.
+  if (revision.position() <= begin_.position() || revision.position() > position_) return false;
   if (revision.position() == position_) {
     return revision.hash() == hash_.substr(0, kRevisionHashSize);
   }
@@ -363,8 +366,9 @@ absl::StatusOr<bool> LogWriter::IsOwnRevision(const watch::v1::Revision& revisio
 
 LogWriter::Numbers LogWriter::numbers() const {
   MutexLock lock(&mutex_);
-  return {serving_, !serving_ && leader_.has_value(), durable_position_, queue_.size(),
-          queue_refused_};
+  return {serving_,          !serving_ && leader_.has_value(),
+          durable_position_, cut_position_,
+          queue_.size(),     queue_refused_};
 }
 
 watch::v1::Revision LogWriter::Head() const { return ToRevision(position_, hash_); }
@@ -379,6 +383,7 @@ void LogWriter::Advance(const StoredRecord& stored, const eventlog::v1::Record& 
   record_time_ = FromTimestamp(record.time());
   bytes_since_snapshot_ += stored.bytes.size();
   requests_->Remember(record);
+  if (const std::optional<eventlog::v1::LogBegin> begin = CutBy(record)) BeginsAt(*begin);
 }
 
 LogWriter::Made LogWriter::MakeRecord(const CommandOrigin& origin, absl::Status outcome,
@@ -414,7 +419,7 @@ absl::StatusOr<std::optional<eventlog::v1::Record>> LogWriter::FindRepeated(
   std::optional<eventlog::v1::Record> record;
   const std::optional<uint64_t> position =
       requests_->Find(origin.principal, origin.method, origin.request_id);
-  if (!position.has_value()) return record;
+  if (!position.has_value() || *position <= begin_.position()) return record;
   if (!batch.empty() && *position >= batch.front().record.position()) {
     record = batch[*position - batch.front().record.position()].record;
   } else {

@@ -125,6 +125,10 @@ class LogWriter {
     // was set, and did not just drift.
     absl::Duration clock_set_min = absl::Seconds(1);
     absl::Duration retry_delay = absl::Seconds(1);  // After a failed append, or of a lost log.
+    // What was cut off is erased so many records at a time, so far apart: between two, whoever
+    // waits has a turn.
+    size_t erase_chunk = 500;
+    absl::Duration erase_interval = absl::Milliseconds(20);
     WatchHub::Limits watch;
   };
 
@@ -139,6 +143,7 @@ class LogWriter {
     bool serving = false;        // This process leads.
     bool standby = false;        // Another one does, and this one follows.
     uint64_t position = 0;       // Of the newest durable record.
+    uint64_t cut_position = 0;   // Of the newest record that was cut off; 0: of none.
     size_t queued = 0;           // Commands and reads waiting.
     uint64_t queue_refused = 0;  // Since the start, because the queue was full.
   };
@@ -189,6 +194,13 @@ class LogWriter {
 
   // The state that is served, at its place in the queue; for comparison with what the log gives.
   void EnqueueSave(std::function<void(absl::StatusOr<SavedState>)> done);
+  // Cuts off the log's oldest records: up to the one that `base` is as of, which was decided at
+  // `record_time`. Requests are recognised as repeats by records that are there, so these are older
+  // than RequestIndex::kKept. `done` gets OK once that is durable; the records are erased after it.
+  // kFailedPrecondition: the log begins there already, or later.
+  void EnqueueCut(const SavedState& base, absl::Time record_time,
+                  std::function<void(absl::Status)> done);
+
   // Another state of the same kind, before any event. From any thread.
   std::unique_ptr<LoggedState> NewState() const { return machine_->NewState(); }
 
@@ -245,12 +257,16 @@ class LogWriter {
   absl::Status Load();
   absl::Status LoadRequestKey();
   void Forget();
-  absl::Status LoadSnapshot();
+  absl::Status LoadState();
+  void BeginsAt(const eventlog::v1::LogBegin& begin);
+  // False: there is none.
+  absl::StatusOr<bool> LoadSnapshot();
   absl::Status TakeUp(const eventlog::v1::Snapshot& snapshot);
   absl::Status Replay();
   absl::Status ReplayRecord(const StoredRecord& stored);
   bool SnapshotIsDue() const;
   RowChange MakeSnapshot();
+  void EraseCutOff();
 
   absl::Status CatchUp();
   absl::Status Follow();
@@ -290,6 +306,7 @@ class LogWriter {
   absl::Time record_time_;  // When it was decided.
   absl::Time clock_zero_;   // The wall clock's at 0 of the monotonic one, as the state knows it.
   eventlog::v1::Record replayed_;  // The newest; its memory is used again.
+  eventlog::v1::LogBegin begin_;   // Where the log begins.
   std::string request_key_;        // Keys request_hash; a row, so that it survives.
   bool request_key_stored_ = false;
   std::optional<RequestIndex> requests_;  // Once the key is loaded.
@@ -304,6 +321,7 @@ class LogWriter {
   std::atomic<bool> serving_ = false;
   std::atomic<int64_t> lease_taken_ns_ = 0;  // Since the clock's beginning; before it was asked.
   std::atomic<uint64_t> durable_position_ = 0;
+  std::atomic<uint64_t> cut_position_ = 0;  // What begin_ says.
 
   mutable Mutex mutex_;
   std::optional<LeaseHolder> leader_ ABSL_GUARDED_BY(mutex_);  // While this process stands by.

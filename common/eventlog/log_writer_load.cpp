@@ -1,5 +1,5 @@
 // How a LogWriter comes to its working state: from a snapshot and the records after it, or from all
-// records.
+// records that the log has; and how it gives up the oldest of those.
 
 #include <deque>
 #include <iterator>
@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/crypto/hash.h"
+#include "common/eventlog/log_begin.h"
 #include "common/eventlog/log_writer.h"
 #include "common/eventlog/record_chain.h"
 #include "common/eventlog/snapshot_row.h"
@@ -20,18 +22,40 @@ namespace berth {
 absl::Status LogWriter::Load() {
   loaded_ = false;
   BERTH_RETURN_IF_ERROR(LoadRequestKey());
-  Forget();
-  if (absl::Status status = LoadSnapshot(); !status.ok()) {
-    // The log cannot be reached: that says nothing of the snapshot.
-    if (absl::IsUnavailable(status) || absl::IsAborted(status)) return status;
-    LogWarning("a snapshot cannot be used, so the whole log is replayed; another one will be made",
-               {{"stream", stream_}, {"why", status.message()}});
-    Forget();
-  }
-  BERTH_RETURN_IF_ERROR(Replay());
+  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin, ReadLogBegin(stream_, log_));
+  BeginsAt(begin);
+  // Where another process leads, it may cut the log meanwhile.
+  BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin.position(), LoadState(), log_));
   durable_position_ = position_;
   loaded_ = true;
   return absl::OkStatus();
+}
+
+absl::Status LogWriter::LoadState() {
+  Forget();
+  absl::StatusOr<bool> at_snapshot = LoadSnapshot();
+  if (!at_snapshot.ok()) {
+    // The log cannot be reached: that says nothing of the snapshot.
+    if (absl::IsUnavailable(at_snapshot.status()) || absl::IsAborted(at_snapshot.status())) {
+      return at_snapshot.status();
+    }
+    LogWarning("a snapshot cannot be used, so the whole log is replayed; another one will be made",
+               {{"stream", stream_}, {"why", at_snapshot.status().message()}});
+    Forget();
+    at_snapshot = false;
+  }
+  if (!*at_snapshot) {
+    BERTH_RETURN_IF_ERROR(LoadBase(stream_, begin_, log_, machine_));
+    position_ = begin_.position();
+    hash_ = begin_.record_hash();
+    record_time_ = FromTimestamp(begin_.record_time());
+  }
+  return Replay();
+}
+
+void LogWriter::BeginsAt(const eventlog::v1::LogBegin& begin) {
+  begin_ = begin;
+  cut_position_ = begin.position();
 }
 
 absl::Status LogWriter::LoadRequestKey() {
@@ -52,10 +76,12 @@ void LogWriter::Forget() {
   bytes_since_snapshot_ = 0;
 }
 
-absl::Status LogWriter::LoadSnapshot() {
+absl::StatusOr<bool> LogWriter::LoadSnapshot() {
   BERTH_ASSIGN_OR_RETURN(const std::optional<eventlog::v1::Snapshot> snapshot,
                          ReadSnapshot(stream_, machine_->SavedFormat(), log_));
-  return snapshot.has_value() ? TakeUp(*snapshot) : absl::OkStatus();
+  if (!snapshot.has_value()) return false;
+  BERTH_RETURN_IF_ERROR(TakeUp(*snapshot));
+  return true;
 }
 
 absl::Status LogWriter::TakeUp(const eventlog::v1::Snapshot& snapshot) {
@@ -123,12 +149,71 @@ RowChange LogWriter::MakeSnapshot() {
   snapshot.set_record_hash(hash_);
   *snapshot.mutable_record_time() = ToTimestamp(record_time_);
   snapshot.set_state_format(machine_->SavedFormat());
+  snapshot.set_state_version(machine_->StateVersion());
   snapshot.set_state(machine_->Save());
   *snapshot.mutable_requests() = requests_->Save();
   snapshot_position_ = position_;
   snapshot_bytes_ = snapshot.state().size() + snapshot.requests().ByteSizeLong();
   bytes_since_snapshot_ = 0;
   return {kSnapshotRowKey, ToRow(snapshot)};
+}
+
+void LogWriter::EnqueueCut(const SavedState& base, absl::Time record_time,
+                           std::function<void(absl::Status)> done) {
+  eventlog::v1::Snapshot snapshot;
+  snapshot.set_stream(stream_);
+  snapshot.set_position(base.position);
+  snapshot.set_record_hash(base.record_hash);
+  *snapshot.mutable_record_time() = ToTimestamp(record_time);
+  snapshot.set_state_format(base.format);
+  snapshot.set_state_version(machine_->StateVersion());
+  snapshot.set_state(base.bytes);
+  std::string row = ToRow(snapshot);
+  eventlog::v1::LogBegin begin;
+  begin.set_position(base.position);
+  begin.set_record_hash(base.record_hash);
+  *begin.mutable_record_time() = snapshot.record_time();
+  begin.set_base_digest(Blake2b256({row}));
+
+  const auto decide = [this, begin,
+                       row = std::move(row)](const DecisionContext&) -> absl::StatusOr<Outcome> {
+    if (begin.position() <= begin_.position() || begin.position() > position_) {
+      return absl::FailedPreconditionError(absl::StrCat("the log of ", stream_, " has no record ",
+                                                        begin.position(), " to be cut off"));
+    }
+    Outcome outcome;
+    outcome.answer = begin.SerializeAsString();
+    outcome.rows = {{kLogBeginRowKey, outcome.answer}, {kBaseRowKey, row}};
+    if (snapshot_position_ <= begin.position()) {
+      // Its record goes, so that nobody could tell any more whether it is of this history.
+      outcome.rows.push_back({kSnapshotRowKey, std::nullopt});
+      snapshot_position_ = 0;
+      snapshot_bytes_ = 0;
+    }
+    return outcome;
+  };
+  CommandOrigin origin;
+  origin.principal = holder_.name;
+  origin.method = kLogCut;
+  EnqueueCommand(std::move(origin), Recorded::kOnChange, decide,
+                 [this, done = std::move(done)](const absl::StatusOr<std::string>& answer) {
+                   if (answer.ok()) EraseCutOff();
+                   done(answer.status());
+                 });
+}
+
+void LogWriter::EraseCutOff() {
+  if (!serving_ || begin_.position() == 0) return;
+  const absl::StatusOr<bool> more = log_->EraseThrough(begin_.position(), limits_.erase_chunk);
+  if (!more.ok()) {
+    LogWarning("what was cut off the log cannot be erased now",
+               {{"stream", stream_}, {"why", more.status().message()}});
+  }
+  if (more.ok() && !*more) return;
+  executor_->PostAfter(more.ok() ? limits_.erase_interval : limits_.retry_delay,
+                       [this, term = terms_] {
+                         if (term == terms_) EraseCutOff();
+                       });
 }
 
 }  // namespace berth

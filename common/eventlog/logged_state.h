@@ -37,11 +37,13 @@ class LoggedState {
 
   // The whole state; the same state is the same bytes.
   virtual std::string Save() const = 0;
-  // Back to a state that was saved. kDataLoss: these bytes are none, and the state is as after
-  // Reset.
+  // Back to a state that was saved, by this version or an earlier one. kDataLoss: these bytes are
+  // none, or say what only a later version knows; the state is then as after Reset.
   virtual absl::Status LoadSaved(const std::string& bytes) = 0;
   // Another value wherever saved states are to be read in another way.
   virtual std::string SavedFormat() const = 0;
+  // The version of what events mean to the state; it never goes down.
+  virtual uint32_t StateVersion() const = 0;
 
   // Whether the rows beside the log are those that this state says are there. kDataLoss: one is
   // missing or was changed, and the message names it.
@@ -84,6 +86,13 @@ class LoggedStateOf : public Interface {
   absl::Status LoadSaved(const std::string& bytes) override {
     typename State::Snapshot saved;
     if (!saved.ParseFromString(bytes)) return absl::DataLossError("the state cannot be read");
+    const size_t size = saved.ByteSizeLong();
+    saved.DiscardUnknownFields();
+    if (saved.ByteSizeLong() != size) {
+      return absl::DataLossError(
+          "the state says what this version of Berth does not know; run the version that saved it "
+          "or a newer one");
+    }
     state_.Load(saved);
     return absl::OkStatus();
   }
@@ -91,6 +100,8 @@ class LoggedStateOf : public Interface {
   std::string SavedFormat() const override {
     return SavedStateFormat(*State::Snapshot::descriptor(), State::kStateVersion);
   }
+
+  uint32_t StateVersion() const override { return State::kStateVersion; }
 
   absl::Status CheckRows(const RowsByKey& rows) const override {
     if constexpr (requires { state_.CheckRows(rows); }) return state_.CheckRows(rows);

@@ -19,7 +19,9 @@ void MemoryDatabase::FailNextAppend(AppendFailure failure) {
 
 void MemoryDatabase::LoseRecordsAfter(const std::string& stream, uint64_t position) {
   MutexLock lock(&mutex_);
-  streams_[stream].records.resize(position);
+  Stream& lost = streams_[stream];
+  BERTH_CHECK(position >= lost.erased);
+  lost.records.resize(position - lost.erased);
 }
 
 void MemoryDatabase::Disconnect() {
@@ -71,19 +73,24 @@ absl::Status MemoryEventLog::TakeLease(const LeaseHolder& holder, absl::Duration
   return absl::OkStatus();
 }
 
+absl::Status MemoryEventLog::HoldsLease(const MemoryDatabase::Stream& stream) const {
+  if (token_.has_value() && *token_ == stream.token &&
+      database_->clock_->Monotonic() < stream.lease_ends) {
+    return absl::OkStatus();
+  }
+  return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
+}
+
 absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecord> records,
                                     absl::Span<const RowChange> rows) {
   using Failure = MemoryDatabase::AppendFailure;
   MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   MemoryDatabase::Stream& stream = database_->streams_[stream_];
-  if (!token_.has_value() || *token_ != stream.token ||
-      database_->clock_->Monotonic() >= stream.lease_ends) {
-    return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
-  }
-  if (after != stream.records.size()) {
-    return absl::AbortedError(absl::StrCat("stream ", stream_, " is at position ",
-                                           stream.records.size(), ", not ", after));
+  BERTH_RETURN_IF_ERROR(HoldsLease(stream));
+  if (after != stream.newest()) {
+    return absl::AbortedError(
+        absl::StrCat("stream ", stream_, " is at position ", stream.newest(), ", not ", after));
   }
   std::optional<Failure> failure;
   if (!database_->append_failures_.empty()) {
@@ -97,7 +104,7 @@ absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecor
     return absl::UnavailableError("the connection to the database was lost");
   }
   for (const StoredRecord& record : records) {
-    BERTH_CHECK(record.position == stream.records.size() + 1);
+    BERTH_CHECK(record.position == stream.newest() + 1);
     stream.records.push_back(record);
   }
   for (const RowChange& row : rows) {
@@ -113,13 +120,40 @@ absl::Status MemoryEventLog::Append(uint64_t after, absl::Span<const StoredRecor
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> MemoryEventLog::EraseThrough(uint64_t through, size_t count_max) {
+  MutexLock lock(&database_->mutex_);
+  BERTH_RETURN_IF_ERROR(database_->Reached());
+  MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  BERTH_RETURN_IF_ERROR(HoldsLease(stream));
+  if (stream.records.empty()) return false;
+  const uint64_t last = std::min(through, stream.newest() - 1);
+  if (last <= stream.erased) return false;
+  const uint64_t erased = std::min<uint64_t>(last - stream.erased, count_max);
+  stream.records.erase(stream.records.begin(),
+                       stream.records.begin() + static_cast<ptrdiff_t>(erased));
+  stream.erased += erased;
+  return stream.erased < last;
+}
+
+void MemoryEventLog::BeginAfter(uint64_t position) {
+  MutexLock lock(&database_->mutex_);
+  MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  if (stream.records.empty()) stream.erased = position;
+}
+
 absl::StatusOr<std::vector<StoredRecord>> MemoryEventLog::Read(uint64_t after, size_t count_max) {
   MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
-  const std::vector<StoredRecord>& stored = database_->streams_[stream_].records;
+  const MemoryDatabase::Stream& stream = database_->streams_[stream_];
+  const std::vector<StoredRecord>& stored = stream.records;
   std::vector<StoredRecord> records;
+  if (count_max == 0 || after >= stream.newest()) return records;
+  if (after < stream.erased) {
+    return absl::DataLossError(absl::StrCat("database: stream ", stream_, ", position ", after + 1,
+                                            " is missing; restore a backup"));
+  }
   size_t bytes = 0;
-  for (size_t i = std::min<size_t>(after, stored.size());
+  for (size_t i = after - stream.erased;
        i < stored.size() && records.size() < count_max && bytes < kReadBytesMax; ++i) {
     bytes += stored[i].bytes.size();
     records.push_back(stored[i]);
@@ -131,7 +165,7 @@ absl::StatusOr<LogReader::Rows> MemoryEventLog::ReadRows() {
   MutexLock lock(&database_->mutex_);
   BERTH_RETURN_IF_ERROR(database_->Reached());
   const MemoryDatabase::Stream& stream = database_->streams_[stream_];
-  return Rows{stream.records.size(), {stream.rows.begin(), stream.rows.end()}};
+  return Rows{stream.newest(), {stream.rows.begin(), stream.rows.end()}};
 }
 
 absl::StatusOr<std::optional<std::string>> MemoryEventLog::GetRow(absl::string_view key) {

@@ -46,7 +46,10 @@ class MemoryDatabase {
   friend class MemoryEventLog;
 
   struct Stream {
-    std::vector<StoredRecord> records;  // That at position n is records[n - 1].
+    // That at position n is records[n - 1 - erased].
+    std::vector<StoredRecord> records;
+    uint64_t erased = 0;
+    uint64_t newest() const { return erased + records.size(); }
     std::map<std::string, std::string> rows;
     LeaseHolder holder;
     uint64_t token = 0;  // Counts the leases given out; whoever has the last one may append.
@@ -71,6 +74,8 @@ class MemoryEventLog : public EventLog {
   absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override;
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
+  absl::StatusOr<bool> EraseThrough(uint64_t through, size_t count_max) override;
+  void BeginAfter(uint64_t position) override;
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
   absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
@@ -78,6 +83,10 @@ class MemoryEventLog : public EventLog {
       absl::string_view prefix) override;
 
  private:
+  // Whether this object may write.
+  absl::Status HoldsLease(const MemoryDatabase::Stream& stream) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(database_->mutex_);
+
   const std::shared_ptr<MemoryDatabase> database_;
   const std::string stream_;
   // Of the lease this object took last; nullopt when it has none, or knows that it lost it.

@@ -19,10 +19,11 @@ constexpr char kMissingRights[] = R"sql(
                  (4, 'berth_lease', 'UPDATE'),
                  (5, 'berth_record', 'SELECT'),
                  (6, 'berth_record', 'INSERT'),
-                 (7, 'berth_row', 'SELECT'),
-                 (8, 'berth_row', 'INSERT'),
-                 (9, 'berth_row', 'UPDATE'),
-                 (10, 'berth_row', 'DELETE')) AS needed (place, name, right_name)
+                 (7, 'berth_record', 'DELETE'),
+                 (8, 'berth_row', 'SELECT'),
+                 (9, 'berth_row', 'INSERT'),
+                 (10, 'berth_row', 'UPDATE'),
+                 (11, 'berth_row', 'DELETE')) AS needed (place, name, right_name)
     WHERE NOT has_table_privilege(format('%I.%I', current_schema(), needed.name),
                                   needed.right_name)
     GROUP BY needed.name

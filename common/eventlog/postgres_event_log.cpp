@@ -20,6 +20,9 @@ constexpr size_t kStatementBytesMax = size_t{4} << 20;
 // Records that one Read looks at, whatever its `count_max`.
 constexpr size_t kReadCountMax = 10'000;
 
+// Records that one EraseThrough erases, whatever its `count_max`.
+constexpr size_t kEraseCountMax = 10'000;
+
 // SQL's text form of an array, whose elements need no escaping: numbers and hex.
 class ArrayText {
  public:
@@ -78,30 +81,54 @@ absl::Status PostgresEventLog::Append(uint64_t after, absl::Span<const StoredRec
     BERTH_CHECK(record.position == next);
     ++next;
   }
-  return database_->Transact([&, token = *token_](PostgresTransaction& transaction) {
-    BERTH_RETURN_IF_ERROR(CheckLease(transaction, token, after));
-    InsertRecords(transaction, records);
-    ChangeRows(transaction, rows);
-    return absl::OkStatus();
-  });
+  return database_->Transact(
+      [&, token = *token_](PostgresTransaction& transaction) -> absl::Status {
+        BERTH_ASSIGN_OR_RETURN(const uint64_t newest, CheckLease(transaction, token));
+        if (newest != after) {
+          return absl::AbortedError(
+              absl::StrCat("stream ", stream_, " is at position ", newest, ", not ", after));
+        }
+        InsertRecords(transaction, records);
+        ChangeRows(transaction, rows);
+        return absl::OkStatus();
+      });
 }
 
-absl::Status PostgresEventLog::CheckLease(PostgresTransaction& transaction, int64_t token,
-                                          uint64_t after) {
+absl::StatusOr<bool> PostgresEventLog::EraseThrough(uint64_t through, size_t count_max) {
+  if (!token_.has_value()) {
+    return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
+  }
+  bool more = false;
+  BERTH_RETURN_IF_ERROR(
+      database_->Transact([&, token = *token_](PostgresTransaction& transaction) -> absl::Status {
+        BERTH_ASSIGN_OR_RETURN(const uint64_t newest, CheckLease(transaction, token));
+        if (newest == 0) return absl::OkStatus();
+        const uint64_t last = std::min(through, newest - 1);
+        const pqxx::result oldest = transaction.Run(
+            "SELECT position FROM berth_record WHERE stream = $1 AND position <= $2 "
+            "ORDER BY position LIMIT $3",
+            stream_, Signed(last), Signed(std::min(count_max, kEraseCountMax)));
+        if (oldest.empty()) return absl::OkStatus();
+        const auto end = oldest[oldest.size() - 1][0].as<uint64_t>();
+        transaction.Run("DELETE FROM berth_record WHERE stream = $1 AND position <= $2", stream_,
+                        Signed(end));
+        more = end < last;
+        return absl::OkStatus();
+      }));
+  return more;
+}
+
+absl::StatusOr<uint64_t> PostgresEventLog::CheckLease(PostgresTransaction& transaction,
+                                                      int64_t token) {
   const pqxx::result lease = transaction.Run(
-      "SELECT (SELECT coalesce(max(position), 0) FROM berth_record WHERE stream = $1) "
+      "SELECT (SELECT coalesce(max(position), $3) FROM berth_record WHERE stream = $1) "
       "FROM berth_lease WHERE stream = $1 AND token = $2 AND ends_at > clock_timestamp() "
       "FOR UPDATE",
-      stream_, token);
+      stream_, token, Signed(begin_after_));
   if (lease.empty()) {
     return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
   }
-  const int64_t last = lease[0][0].as<int64_t>();
-  if (last != Signed(after)) {
-    return absl::AbortedError(
-        absl::StrCat("stream ", stream_, " is at position ", last, ", not ", after));
-  }
-  return absl::OkStatus();
+  return lease[0][0].as<uint64_t>();
 }
 
 void PostgresEventLog::InsertRecords(PostgresTransaction& transaction,

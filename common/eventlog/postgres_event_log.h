@@ -22,6 +22,8 @@ class PostgresEventLog : public EventLog {
   absl::Status TakeLease(const LeaseHolder& holder, absl::Duration duration) override;
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
+  absl::StatusOr<bool> EraseThrough(uint64_t through, size_t count_max) override;
+  void BeginAfter(uint64_t position) override { begin_after_ = position; }
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
   absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
@@ -29,7 +31,8 @@ class PostgresEventLog : public EventLog {
       absl::string_view prefix) override;
 
  private:
-  absl::Status CheckLease(PostgresTransaction& transaction, int64_t token, uint64_t after);
+  // The newest position; kAborted: the lease is not held.
+  absl::StatusOr<uint64_t> CheckLease(PostgresTransaction& transaction, int64_t token);
   void InsertRecords(PostgresTransaction& transaction, absl::Span<const StoredRecord> records);
   void ChangeRows(PostgresTransaction& transaction, absl::Span<const RowChange> rows);
   absl::StatusOr<std::vector<StoredRecord>> ReadThrough(PostgresTransaction& transaction,
@@ -39,6 +42,7 @@ class PostgresEventLog : public EventLog {
   const std::string stream_;
   // Of the lease this log works under; nullopt when it has none, or knows that it lost it.
   std::optional<int64_t> token_;
+  uint64_t begin_after_ = 0;  // The newest position of a log without records.
 };
 
 }  // namespace berth

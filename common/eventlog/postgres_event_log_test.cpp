@@ -271,7 +271,7 @@ TEST_CASE("a user without a right is told which, on what, and how to get it",
     fixture.Run("GRANT SELECT ON berth_format, berth_lease, berth_record, berth_row TO guest");
     CHECK_THAT(RefusalOfGuest(fixture),
                Catch::EndsWith("GRANT INSERT, UPDATE ON public.berth_lease TO guest; "
-                               "GRANT INSERT ON public.berth_record TO guest; "
+                               "GRANT INSERT, DELETE ON public.berth_record TO guest; "
                                "GRANT INSERT, UPDATE, DELETE ON public.berth_row TO guest"));
   }
   fixture.Run("DROP OWNED BY guest; DROP ROLE guest");

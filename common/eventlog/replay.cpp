@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/eventlog/log_begin.h"
 #include "common/eventlog/record_chain.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/log/log.h"
@@ -15,22 +16,24 @@
 namespace berth {
 
 Replay::Replay(std::string stream, types::v1::Moment moment, uint64_t durable, LoggedState* state)
-    : stream_(std::move(stream)),
-      moment_(std::move(moment)),
-      durable_(durable),
-      state_(state),
-      hash_(HashBeforeFirstRecord()) {
+    : stream_(std::move(stream)), moment_(std::move(moment)), durable_(durable), state_(state) {
   state_->Reset();
 }
 
 absl::StatusOr<bool> Replay::Step(LogReader* log) {
-  if (at_.position() == 0) {
-    BERTH_RETURN_IF_ERROR(FindMoment(log));
-    BERTH_RETURN_IF_ERROR(BeginAtSnapshot(log));
-  } else {
-    BERTH_RETURN_IF_ERROR(ApplyNext(log));
-  }
+  const absl::Status done = at_.position() == 0 ? Begin(log) : ApplyNext(log);
+  BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), done, log));
   return position_ == at_.position();
+}
+
+absl::Status Replay::Begin(LogReader* log) {
+  BERTH_ASSIGN_OR_RETURN(begin_, ReadLogBegin(stream_, log));
+  BERTH_RETURN_IF_ERROR(FindMoment(log));
+  BERTH_ASSIGN_OR_RETURN(const bool at_snapshot, BeginAtSnapshot(log));
+  if (at_snapshot) return absl::OkStatus();
+  position_ = begin_.position();
+  hash_ = begin_.record_hash();
+  return LoadBase(stream_, begin_, log, state_);
 }
 
 absl::Status Replay::FindMoment(LogReader* log) {
@@ -46,6 +49,11 @@ absl::Status Replay::FindMoment(LogReader* log) {
         return absl::OutOfRangeError(absl::StrCat("the log of ", stream_, " has no position ",
                                                   position, "; its newest is ", durable_));
       }
+      if (position <= begin_.position()) {
+        return absl::OutOfRangeError(
+            absl::StrCat("the log of ", stream_, " begins at position ", begin_.position() + 1,
+                         "; what was before was cut off, as its retention says"));
+      }
       break;
     case types::v1::Moment::MOMENT_NOT_SET:
       return absl::InvalidArgumentError("a moment is a time or a position");
@@ -58,14 +66,16 @@ absl::Status Replay::FindMoment(LogReader* log) {
 }
 
 absl::StatusOr<uint64_t> Replay::LastUntil(absl::Time time, LogReader* log) const {
-  BERTH_ASSIGN_OR_RETURN(const absl::Time begin, TimeAt(1, log));
+  const uint64_t first = begin_.position() + 1;
+  BERTH_ASSIGN_OR_RETURN(const absl::Time begin, TimeAt(first, log));
   if (time < begin) {
     return absl::OutOfRangeError(
         absl::StrCat("the log of ", stream_, " begins at ",
                      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", begin, absl::UTCTimeZone()),
-                     "; of before, nothing is known"));
+                     first == 1 ? "; of before, nothing is known"
+                                : "; what was before was cut off, as its retention says"));
   }
-  uint64_t until = 1;
+  uint64_t until = first;
   for (uint64_t after = durable_ + 1; after - until > 1;) {
     const uint64_t middle = until + (after - until) / 2;
     BERTH_ASSIGN_OR_RETURN(const absl::Time then, TimeAt(middle, log));
@@ -84,22 +94,19 @@ absl::StatusOr<absl::Time> Replay::TimeAt(uint64_t position, LogReader* log) con
   return FromTimestamp(record.time());
 }
 
-absl::Status Replay::BeginAtSnapshot(LogReader* log) {
+absl::StatusOr<bool> Replay::BeginAtSnapshot(LogReader* log) {
   const auto snapshot = ReadSnapshot(stream_, state_->SavedFormat(), log);
   if (absl::IsUnavailable(snapshot.status())) return snapshot.status();
   if (!snapshot.ok()) {
     LogWarning("a snapshot cannot be used, so the past is replayed from the beginning",
                {{"stream", stream_}, {"why", snapshot.status().message()}});
-    return absl::OkStatus();
+    return false;
   }
-  if (!snapshot->has_value() || (*snapshot)->position() > at_.position()) return absl::OkStatus();
-  if (const absl::Status loaded = state_->LoadSaved((*snapshot)->state()); !loaded.ok()) {
-    state_->Reset();
-    return absl::OkStatus();
-  }
+  if (!snapshot->has_value() || (*snapshot)->position() > at_.position()) return false;
+  if (!state_->LoadSaved((*snapshot)->state()).ok()) return false;
   position_ = (*snapshot)->position();
   hash_ = (*snapshot)->record_hash();
-  return absl::OkStatus();
+  return true;
 }
 
 absl::Status Replay::ApplyNext(LogReader* log) {

@@ -1,5 +1,6 @@
 #include "common/eventlog/sqlite_event_log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -35,9 +36,11 @@ absl::Status SqliteEventLog::PrepareStatements() {
   const std::pair<SqliteStatement*, const char*> all[] = {
       {&statements_.begin, "BEGIN IMMEDIATE"},
       {&statements_.commit, "COMMIT"},
-      {&statements_.last_position, "SELECT coalesce(max(position), 0) FROM records"},
+      {&statements_.last_position, "SELECT coalesce(max(position), ?1) FROM records"},
       {&statements_.insert_record,
        "INSERT INTO records (position, hash, bytes) VALUES (?1, ?2, ?3)"},
+      {&statements_.first_position, "SELECT coalesce(min(position), 0) FROM records"},
+      {&statements_.erase_records, "DELETE FROM records WHERE position <= ?1"},
       {&statements_.insert_row, "INSERT INTO rows (key, value) VALUES (?1, ?2)"},
       {&statements_.replace_row, "UPDATE rows SET value = ?2 WHERE key = ?1"},
       {&statements_.erase_row, "DELETE FROM rows WHERE key = ?1"},
@@ -111,12 +114,33 @@ absl::StatusOr<bool> SqliteEventLog::PutOrErase(const RowChange& row) {
   return false;
 }
 
+absl::StatusOr<bool> SqliteEventLog::EraseThrough(uint64_t through, size_t count_max) {
+  if (!lease_taken_) {
+    return absl::AbortedError(absl::StrCat("the lease of stream ", stream_, " is not held"));
+  }
+  // Nobody else writes, so what is read here is so until the records go.
+  BERTH_ASSIGN_OR_RETURN(const uint64_t newest, LastPosition());
+  BERTH_ASSIGN_OR_RETURN(const uint64_t oldest, PositionOf(statements_.first_position));
+  if (newest == 0) return false;
+  const uint64_t last = std::min(through, newest - 1);
+  if (oldest > last || count_max == 0) return oldest <= last;
+  const uint64_t end = last - oldest < count_max ? last : oldest + count_max - 1;
+  BERTH_RETURN_IF_ERROR(statements_.erase_records.Bind(1, static_cast<int64_t>(end)).Run());
+  Checkpoint();
+  return end < last;
+}
+
 absl::StatusOr<uint64_t> SqliteEventLog::LastPosition() {
-  BERTH_ASSIGN_OR_RETURN(const bool has_row, statements_.last_position.Step());
+  statements_.last_position.Bind(1, static_cast<int64_t>(begin_after_));
+  return PositionOf(statements_.last_position);
+}
+
+absl::StatusOr<uint64_t> SqliteEventLog::PositionOf(SqliteStatement& statement) {
+  BERTH_ASSIGN_OR_RETURN(const bool has_row, statement.Step());
   BERTH_CHECK(has_row);
-  const int64_t last = statements_.last_position.Number(0);
-  statements_.last_position.Reset();
-  return static_cast<uint64_t>(last);
+  const int64_t position = statement.Number(0);
+  statement.Reset();
+  return static_cast<uint64_t>(position);
 }
 
 void SqliteEventLog::Checkpoint() {

@@ -36,6 +36,8 @@ class SqliteEventLog : public EventLog {
   bool LeaseEndsByItself() const override { return false; }
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
+  absl::StatusOr<bool> EraseThrough(uint64_t through, size_t count_max) override;
+  void BeginAfter(uint64_t position) override { begin_after_ = position; }
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
   absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;
@@ -46,8 +48,10 @@ class SqliteEventLog : public EventLog {
   struct Statements {
     SqliteStatement begin;
     SqliteStatement commit;
+    SqliteStatement first_position;
     SqliteStatement last_position;
     SqliteStatement insert_record;
+    SqliteStatement erase_records;
     SqliteStatement insert_row;
     SqliteStatement replace_row;
     SqliteStatement erase_row;
@@ -69,6 +73,8 @@ class SqliteEventLog : public EventLog {
   // Whether an older value was erased or replaced.
   absl::StatusOr<bool> PutOrErase(const RowChange& row);
   absl::StatusOr<uint64_t> LastPosition();
+  // What a statement gives that asks for one.
+  static absl::StatusOr<uint64_t> PositionOf(SqliteStatement& statement);
   // Copies the write-ahead log into the file when it is time.
   void Checkpoint();
 
@@ -78,6 +84,7 @@ class SqliteEventLog : public EventLog {
   SqliteConnection connection_;
   Statements statements_;
   bool lease_taken_ = false;
+  uint64_t begin_after_ = 0;  // The newest position of a log without records.
   // The write-ahead log may hold rows that were erased since.
   bool log_holds_erased_ = false;
   absl::Status checkpoint_status_;  // Of the last one: a failure is logged when it begins.

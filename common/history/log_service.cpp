@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
+#include "common/eventlog/log_begin.h"
 #include "common/history/record_view.h"
 #include "common/history/too_many.h"
 #include "common/status/status_macros.h"
@@ -120,15 +121,18 @@ absl::StatusOr<std::vector<Record>> LogService::Read(Stream* stream, uint64_t af
     BERTH_ASSIGN_OR_RETURN(stream->reader, stream->source.open());
   }
   // What the writer has stored and does not know to be durable may yet be taken back.
-  const uint64_t durable = stream->source.writer->numbers().position;
-  const uint64_t last = std::min<uint64_t>(durable, after + count_max);
+  const LogWriter::Numbers numbers = stream->source.writer->numbers();
+  after = std::max(after, numbers.cut_position);
+  const uint64_t last = std::min<uint64_t>(numbers.position, after + count_max);
   std::vector<Record> records;
   while (after + records.size() < last) {
     const uint64_t from = after + records.size();
-    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> stored,
-                           stream->reader->Read(from, static_cast<size_t>(last - from)));
-    if (stored.empty()) break;
-    for (const StoredRecord& each : stored) {
+    const absl::StatusOr<std::vector<StoredRecord>> stored =
+        stream->reader->Read(from, static_cast<size_t>(last - from));
+    BERTH_RETURN_IF_ERROR(UnlessCutSince(stream->source.stream, numbers.cut_position,
+                                         stored.status(), stream->reader.get()));
+    if (stored->empty()) break;
+    for (const StoredRecord& each : *stored) {
       if (!records.emplace_back().ParseFromString(each.bytes)) {
         return absl::DataLossError(absl::StrCat("stream ", stream->source.stream, ", position ",
                                                 each.position,
@@ -154,7 +158,9 @@ absl::StatusOr<bool> LogService::LookBack(Listing* listing) {
   const ListRecordsRequest& request = listing->request;
   ListRecordsResponse& response = listing->response;
   const uint64_t before = response.begin();
-  const uint64_t after = before - 1 - std::min<uint64_t>(before - 1, kChunkRecords);
+  const uint64_t cut = listing->stream->source.writer->numbers().cut_position;
+  const uint64_t after =
+      before <= cut + 1 + kChunkRecords ? std::min(cut, before - 1) : before - 1 - kChunkRecords;
   BERTH_ASSIGN_OR_RETURN(const std::vector<Record> records,
                          Read(listing->stream, after, static_cast<size_t>(before - 1 - after)));
   for (auto record = records.rbegin(); record != records.rend(); ++record) {
@@ -170,12 +176,12 @@ absl::StatusOr<bool> LogService::LookBack(Listing* listing) {
     listing->bytes += view->ByteSizeLong();
     listing->found.push_back(*std::move(view));
     if (listing->found.size() >= listing->count_max || listing->bytes >= kAnswerBytesMax) {
-      response.set_complete(response.begin() == 1);
+      response.set_complete(response.begin() <= cut + 1);
       return true;
     }
   }
-  response.set_complete(after == 0);
-  return after == 0 || records.empty() || listing->looked_at >= kLookedAtMax;
+  response.set_complete(after <= cut);
+  return after <= cut || records.empty() || listing->looked_at >= kLookedAtMax;
 }
 
 void LogService::Follow(const FollowRecordsRequest& request,

@@ -261,6 +261,47 @@ TEST_CASE("records are listed by number, time and actor", "[history]") {
   }
 }
 
+TEST_CASE("the records of a log that was cut are listed and followed from there", "[history]") {
+  Platform platform;
+  constexpr uint64_t kBefore = LogService::kChunkRecords + 10;
+  for (uint64_t i = 0; i < kBefore; ++i) platform.Write(Deleted("acme", "hello"), "acme");
+  absl::Status cut = absl::UnknownError("not cut");
+  LogWriter& writer = platform.state.writer();
+  writer.EnqueueSave([&](absl::StatusOr<SavedState> base) {
+    writer.EnqueueCut(*base, platform.clock.Now(), [&](absl::Status done) { cut = done; });
+  });
+  platform.executor.RunUntilIdle();
+  REQUIRE(cut == absl::OkStatus());
+  const uint64_t record_of_cut = kBefore + 2;
+  const uint64_t next = platform.Write(Deleted("acme", "hello"), "acme");
+  for (const bool erased : {false, true}) {
+    CAPTURE(erased);
+    const auto all = platform.List(Of(""), 'r');
+    REQUIRE(all.status() == absl::OkStatus());
+    CHECK(Positions(*all) == Numbers{record_of_cut, next});
+    CHECK(all->records(0).method() == "LogCut");
+    CHECK(all->complete());
+    ListRecordsRequest before = Of("");
+    before.set_before(record_of_cut);
+    const auto none = platform.List(before, 'r');
+    REQUIRE(none.status() == absl::OkStatus());
+    CHECK(none->records().empty());
+    CHECK(none->complete());
+    FollowRecordsRequest from_the_beginning;
+    from_the_beginning.set_stream("config");
+    from_the_beginning.set_org("acme");
+    const auto followed = platform.Follow(from_the_beginning)->Take();
+    REQUIRE(followed.has_value());
+    REQUIRE(followed->records_size() == 1);
+    CHECK(followed->records(0).id().position() == next);
+    const auto verified = platform.Verify()->Take<VerifyLogResponse>();
+    REQUIRE(verified.has_value());
+    CHECK(verified->complete());
+    CHECK(verified->cut_position() == kBefore + 1);
+    platform.executor.Advance(absl::Seconds(5));
+  }
+}
+
 TEST_CASE("a service that is not here is not, and none is a mistake", "[history]") {
   Platform platform;
   ListRecordsRequest request = Of("acme");

@@ -32,6 +32,7 @@ void Verification::Tell(rpc::Stream* stream, bool complete) {
   news.set_complete(complete);
   if (complete) news.set_hash(verifier_.hash());
   news.set_snapshot_position(verifier_.snapshot_position());
+  news.set_cut_position(verifier_.cut_position());
   {
     MutexLock lock(&mutex_);
     ready_ = std::make_shared<const std::string>(news.SerializeAsString());

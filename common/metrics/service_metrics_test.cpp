@@ -28,6 +28,7 @@ class Nothing : public StateMachine {
   std::string Save() const override { return ""; }
   absl::Status LoadSaved(const std::string&) override { return absl::OkStatus(); }
   std::string SavedFormat() const override { return ""; }
+  uint32_t StateVersion() const override { return 1; }
   absl::Status CheckRows(const RowsByKey&) const override { return absl::OkStatus(); }
   std::unique_ptr<LoggedState> NewState() const override { return std::make_unique<Nothing>(); }
   std::vector<eventlog::v1::StoredEvent> ClockWasSet(absl::Duration) const override { return {}; }

@@ -74,6 +74,11 @@ absl::Status WitnessedLog::Append(uint64_t after, absl::Span<const StoredRecord>
   return status;
 }
 
+absl::StatusOr<bool> WitnessedLog::EraseThrough(uint64_t through, size_t count_max) {
+  BERTH_RETURN_IF_ERROR(Reached());
+  return log_->EraseThrough(through, count_max);
+}
+
 absl::StatusOr<std::vector<StoredRecord>> WitnessedLog::Read(uint64_t after, size_t count_max) {
   BERTH_RETURN_IF_ERROR(Reached());
   absl::StatusOr<std::vector<StoredRecord>> records = log_->Read(after, count_max);

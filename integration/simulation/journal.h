@@ -72,6 +72,8 @@ class WitnessedLog : public EventLog {
   bool LeaseEndsByItself() const override { return log_->LeaseEndsByItself(); }
   absl::Status Append(uint64_t after, absl::Span<const StoredRecord> records,
                       absl::Span<const RowChange> rows) override;
+  absl::StatusOr<bool> EraseThrough(uint64_t through, size_t count_max) override;
+  void BeginAfter(uint64_t position) override { log_->BeginAfter(position); }
   absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override;
   absl::StatusOr<Rows> ReadRows() override;
   absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override;

@@ -92,6 +92,7 @@ absl::StatusOr<Json> VerifyLog(const ServerSettings& settings, const Stream& str
   if (!found.ok() && !absl::IsDataLoss(found)) return Annotate(found, stream.name);
   return Json{{"service", stream.name},
               {"found", std::string(found.message())},
+              {"cutPosition", verifier.cut_position()},
               {"position", verifier.position()},
               {"hash", found.ok() ? HexEncode(verifier.hash()) : ""},
               {"snapshotPosition", verifier.snapshot_position()}};
