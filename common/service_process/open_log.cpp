@@ -9,12 +9,14 @@
 #include "common/eventlog/sqlite_event_log.h"
 #include "common/eventlog/sqlite_log_reader.h"
 #include "common/files/atomic_file.h"
+#include "common/history/retention.h"
 #include "common/status/status_macros.h"
 
 namespace berth {
 namespace {
 
 constexpr size_t kConnectionSizeMax = 4 << 10;
+constexpr int kRetentionDaysMax = 36'500;
 
 }  // namespace
 
@@ -23,6 +25,7 @@ void ReadLogSettings(SettingsReader* reader, LogSettings* settings) {
   std::string file;
   log.Optional("postgres", &settings->postgres);
   log.Optional("postgres_file", &file);
+  log.Optional("retention_days", &settings->retention_days, Retention::kDaysMin, kRetentionDaysMax);
   if (file.empty()) return;
   if (!settings->postgres.empty()) {
     log.Refuse("postgres_file", "is given beside postgres; one of them is enough");

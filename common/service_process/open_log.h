@@ -15,10 +15,12 @@ namespace berth {
 struct LogSettings {
   // As libpq understands it, passwords and TLS included; empty: SQLite.
   std::string postgres;
+  // How long records are kept; 0: for ever.
+  int retention_days = 0;
 };
 
-// Takes the section `log` out of the reader: `postgres`, or `postgres_file`, which holds the same.
-// A file that cannot be read is a mistake of the settings.
+// Takes the section `log` out of the reader: `postgres`, or `postgres_file`, which holds the same,
+// and `retention_days`. A file that cannot be read is a mistake of the settings.
 void ReadLogSettings(SettingsReader* reader, LogSettings* settings);
 
 // By stream. SQLite: FOLDER/STREAM.db. PostgreSQL is connected to when the logs are first used, and

@@ -18,8 +18,15 @@ std::vector<LogSource> SourcesOf(const LogSettings& settings, const std::string&
 
 ServedPast::ServedPast(const LogSettings& settings, const std::string& folder,
                        const std::vector<Named>& services, rpc::AccessView* access)
+    : ServedPast(SourcesOf(settings, folder, services), settings.retention_days, access) {}
+
+ServedPast::ServedPast(const std::vector<LogSource>& sources, int retention_days,
+                       rpc::AccessView* access)
     : executor_("history"),
-      service_(SourcesOf(settings, folder, services), access, &executor_, &clock_),
-      states_(SourcesOf(settings, folder, services), &executor_, &clock_) {}
+      service_(sources, access, &executor_, &clock_),
+      states_(sources, &executor_, &clock_) {
+  if (retention_days == 0) return;
+  retention_.emplace(sources, retention_days * absl::Hours(24), &executor_, &clock_);
+}
 
 }  // namespace berth

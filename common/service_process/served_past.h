@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,12 +8,14 @@
 #include "common/executor/thread_executor.h"
 #include "common/history/log_service.h"
 #include "common/history/past_states.h"
+#include "common/history/retention.h"
 #include "common/service_process/open_log.h"
 #include "common/service_process/service_process.h"
 
 namespace berth {
 
-// The past of a process's services, served beside them on a thread of its own.
+// The past of a process's services, served beside them on a thread of its own, and cut there as
+// the settings say.
 class ServedPast {
  public:
   struct Named {
@@ -31,10 +34,13 @@ class ServedPast {
   void Stop() { executor_.Stop(); }
 
  private:
+  ServedPast(const std::vector<LogSource>& sources, int retention_days, rpc::AccessView* access);
+
   const SystemClock clock_;
   ThreadExecutor executor_;
   LogService service_;
   PastStates states_;
+  std::optional<Retention> retention_;
 };
 
 }  // namespace berth

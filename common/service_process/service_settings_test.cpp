@@ -79,5 +79,18 @@ TEST_CASE("a service keeps its log in SQLite unless there is a database", "[serv
   }
 }
 
+TEST_CASE("a log is kept whole unless the settings say for how long", "[service_process]") {
+  CHECK(Load("")->serving.log.retention_days == 0);
+  const auto settings = Load("log: {retention_days: 365}\n");
+  REQUIRE(settings.status() == absl::OkStatus());
+  CHECK(settings->serving.log.retention_days == 365);
+  for (const char* days : {"0", "89", "90d", "forever"}) {
+    CAPTURE(days);
+    CHECK_THAT(
+        std::string(Load(absl::StrCat("log: {retention_days: ", days, "}\n")).status().message()),
+        Catch::Contains("config.yaml:4"));
+  }
+}
+
 }  // namespace
 }  // namespace berth
