@@ -59,6 +59,10 @@ class Client {
     last_ = std::move(last);
   }
   bool idle() const { return !asking_; }
+  // It waits for nothing that it asked for by `since`, and repeats nothing of it any more.
+  bool DoneWithWhatWasAskedBy(absl::Duration since) const {
+    return !asking_ || (*history_)[operation_].called > since;
+  }
 
  private:
   struct Running;

@@ -1,5 +1,6 @@
 #include "integration/simulation/config_scenario.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -139,6 +140,11 @@ class ConfigWorld {
       targets.restarting.push_back(&watcher->process());
     }
     targets.database = database_.get();
+    targets.may_cut = [this](absl::Duration since) {
+      return std::all_of(clients_.begin(), clients_.end(), [since](const auto& client) {
+        return client->DoneWithWhatWasAskedBy(since);
+      });
+    };
     return targets;
   }
 
@@ -180,7 +186,7 @@ class ConfigWorld {
 
   absl::Status CheckLogAnew() {
     for (const auto& host : hosts_) host->End();
-    return hosts_.front()->CheckLog();
+    return hosts_.front()->CheckLog(std::make_unique<LoggedStateOf<config::State>>());
   }
 
   Outcome Result() {

@@ -66,6 +66,10 @@ void Faults::Happen() {
       return;
     case 10:
       return Restart(targets_.restarting[random.Below(targets_.restarting.size())]);
+    case 11:
+      return ReconnectAll(host);
+    case 12:
+      return CutLog(host);
     default:
       return targets_.database == nullptr ? HappenToDisk(host) : HappenToDatabase(host);
   }
@@ -103,6 +107,20 @@ void Faults::Partition(ServiceHost& host) {
       network_->Mend(host.process().name(), peer);
     }
   });
+}
+
+// As after a restart of what is between them: everyone comes back at once.
+void Faults::ReconnectAll(ServiceHost& host) {
+  Count("reconnect of all");
+  for (Process* const peer : targets_.peers) network_->Reset(peer->name(), host.process().name());
+}
+
+// So little later that watchers are still there whose place in the log is then gone.
+void Faults::CutLog(ServiceHost& host) {
+  if (targets_.may_cut == nullptr) return;
+  Count("cut of the log");
+  host.CutLater(world_->random().Between(absl::Seconds(1), absl::Seconds(2)), targets_.may_cut,
+                [this] { ++numbers_["cuts"]; });
 }
 
 void Faults::Restart(Process* peer) {

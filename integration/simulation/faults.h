@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ class Faults {
     std::vector<Process*> peers;       // Whose connections to the hosts fail, and who stand still.
     std::vector<Process*> restarting;  // Those of them that are killed and begin anew.
     MemoryDatabase* database = nullptr;  // That the hosts' logs are in; nullptr: on disks.
+    // Whether nobody repeats a command any more that was first sent by `since`, as nobody does
+    // after the months that logs are kept; empty: logs are not cut.
+    std::function<bool(absl::Duration since)> may_cut;
   };
 
   // Everything outlives it.
@@ -35,13 +39,15 @@ class Faults {
 
  private:
   static constexpr absl::Duration kEveryMost = absl::Milliseconds(1500);
-  // Eleven of them happen to every service; the others are of what its log is kept on.
-  static constexpr uint64_t kKinds = 16;
+  // Thirteen of them happen to every service; the others are of what its log is kept on.
+  static constexpr uint64_t kKinds = 18;
 
   void ScheduleNext();
   void Happen();
   void Cut(const std::string& peer, const std::string& server);
   void Partition(ServiceHost& host);
+  void ReconnectAll(ServiceHost& host);
+  void CutLog(ServiceHost& host);
   void Restart(Process* peer);
   void HappenToDisk(ServiceHost& host);
   void HappenToDatabase(ServiceHost& host);

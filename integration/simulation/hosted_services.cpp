@@ -13,7 +13,7 @@ namespace {
 // What every service has in common: where it serves is the name of its process.
 template <typename Service>
 Served Serve(const Foundation& on, const std::shared_ptr<Service>& service) {
-  return {service, &service->dispatcher(),
+  return {service, &service->dispatcher(), &service->writer(),
           [service, address = on.life->name()](std::function<void(absl::Status)> started) {
             service->Start(address, std::move(started));
           },

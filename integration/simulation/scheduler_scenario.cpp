@@ -188,8 +188,8 @@ class SchedulerWorld {
         [] { return std::make_unique<ReplayOf<scheduler::State>>(); }, watched));
     config_.End();
     scheduler_.End();
-    BERTH_RETURN_IF_ERROR(config_.CheckLog());
-    return scheduler_.CheckLog();
+    BERTH_RETURN_IF_ERROR(config_.CheckLog(std::make_unique<LoggedStateOf<config::State>>()));
+    return scheduler_.CheckLog(std::make_unique<LoggedStateOf<scheduler::State>>());
   }
 
   absl::Status CheckConfig() {

@@ -3,14 +3,25 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "berth/eventlog/v1/record.pb.h"
+#include "common/check/check.h"
+#include "common/eventlog/log_begin.h"
+#include "common/eventlog/log_verifier.h"
+#include "common/eventlog/record_chain.h"
 #include "common/eventlog/sqlite_event_log.h"
 #include "common/status/status_macros.h"
 
 namespace berth::simulation {
+namespace {
+
+constexpr size_t kVerifiedAtOnce = 1'000;  // Records.
+
+}  // namespace
 
 // One life's parts, destroyed from the last to the first.
 struct ServiceHost::Running {
   std::unique_ptr<EventLog> log;
+  Executor* history = nullptr;  // For what is done beside the service's own executor.
   rpc::AccessView access;
   Served served;
   std::shared_ptr<void> access_kept;
@@ -52,16 +63,6 @@ absl::StatusOr<std::unique_ptr<EventLog>> ServiceHost::OpenLog() {
   return log;
 }
 
-absl::StatusOr<std::vector<StoredRecord>> ServiceHost::ReadLog() {
-  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, OpenLog());
-  std::vector<StoredRecord> records;
-  while (true) {
-    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk, log->Read(records.size(), 1000));
-    if (chunk.empty()) return records;
-    records.insert(records.end(), chunk.begin(), chunk.end());
-  }
-}
-
 std::shared_ptr<void> ServiceHost::Start(Life* life) {
   auto running = std::make_shared<Running>();
   absl::StatusOr<std::unique_ptr<EventLog>> log = OpenLog();
@@ -75,10 +76,12 @@ std::shared_ptr<void> ServiceHost::Start(Life* life) {
     life->Kill();
     return running;
   }
+  running_ = running;
   running->log = std::make_unique<WitnessedLog>(*std::move(log), life, journal_, &log_faults_);
   const Foundation foundation{life, running->log.get(), life->NewExecutor(), &running->access};
   running->served = make_(foundation);
   running->access_kept = follow_access_(foundation);
+  running->history = life->NewExecutor();
   running->served.start([this, life, running = running.get()](const absl::Status& status) {
     if (life->dying()) return;
     if (!status.ok()) {
@@ -101,20 +104,78 @@ void ServiceHost::End() {
   Kill(SimulatedDisk::End::kPower);
 }
 
-absl::Status ServiceHost::CheckLog() {
-  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> found, ReadLog());
-  const std::vector<Journal::Entry>& known = journal_->entries();
-  if (found.size() != known.size()) {
-    return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), " has ", found.size(),
-                                            " records, and ", known.size(), " were stored"));
+void ServiceHost::CutLater(absl::Duration delay, std::function<bool(absl::Duration since)> may_cut,
+                           std::function<void()> done) {
+  const std::shared_ptr<Running> running = running_.lock();
+  if (running == nullptr || running->history == nullptr) return;
+  Running* const life = running.get();
+  const Clock* const clock = process_.life()->clock();
+  life->served.writer->EnqueueSave([=, this](const absl::StatusOr<SavedState>& saved) {
+    if (!saved.ok()) return;
+    Cut cut{*saved, clock->Now(), world_->now(), may_cut, done};
+    life->history->PostAfter(delay, [=, this] { TryToCut(life, cut); });
+  });
+}
+
+void ServiceHost::TryToCut(Running* life, const Cut& cut) {
+  if (!cut.may_cut(cut.since)) {
+    return life->history->PostAfter(kCutRetry, [=, this] { TryToCut(life, cut); });
   }
-  for (size_t i = 0; i < known.size(); ++i) {
-    if (found[i].hash != known[i].record.hash) {
-      return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), ", position ", i + 1,
-                                              ": another record than the one that was stored"));
-    }
+  life->served.writer->EnqueueCut(cut.base, cut.decided,
+                                  [done = cut.done](const absl::Status& status) {
+                                    if (status.ok()) done();
+                                  });
+}
+
+absl::Status ServiceHost::CheckLog(std::unique_ptr<LoggedState> state) {
+  BERTH_ASSIGN_OR_RETURN(const std::unique_ptr<EventLog> log, OpenLog());
+  BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin,
+                         ReadLogBegin(journal_->stream(), log.get()));
+  BERTH_RETURN_IF_ERROR(CheckRecords(begin, log.get()));
+  BERTH_RETURN_IF_ERROR(CheckBase(begin, log.get(), state.get()));
+  state->Reset();
+  LogVerifier verifier(journal_->stream(), std::move(state));
+  BERTH_RETURN_IF_ERROR(verifier.ExpectRowsOf(log.get()));
+  bool more = true;
+  while (more) {
+    BERTH_ASSIGN_OR_RETURN(more, verifier.Step(log.get(), kVerifiedAtOnce));
   }
   return absl::OkStatus();
+}
+
+absl::Status ServiceHost::CheckRecords(const eventlog::v1::LogBegin& begin, EventLog* log) {
+  const std::vector<Journal::Entry>& known = journal_->entries();
+  uint64_t position = begin.position();
+  while (true) {
+    BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> chunk,
+                           log->Read(position, kVerifiedAtOnce));
+    if (chunk.empty()) break;
+    for (const StoredRecord& found : chunk) {
+      if (position < known.size() && found.hash != known[position].record.hash) {
+        return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), ", position ",
+                                                position + 1,
+                                                ": another record than the one that was stored"));
+      }
+      ++position;
+    }
+  }
+  if (position == known.size()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), " ends at position ",
+                                          position, ", and ", known.size(), " were stored"));
+}
+
+absl::Status ServiceHost::CheckBase(const eventlog::v1::LogBegin& begin, EventLog* log,
+                                    LoggedState* state) {
+  for (uint64_t i = 0; i < begin.position(); ++i) {
+    eventlog::v1::Record record;
+    BERTH_CHECK(record.ParseFromString(journal_->entries()[i].record.bytes));
+    BERTH_RETURN_IF_ERROR(ApplyRecord(record, state));
+  }
+  const std::string truly = state->Save();
+  BERTH_RETURN_IF_ERROR(LoadBase(journal_->stream(), begin, log, state));
+  if (state->Save() == truly) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("stream ", journal_->stream(), ": the base at position ",
+                                          begin.position(), " is not what was cut off"));
 }
 
 void ServiceHost::FailNextSync() {

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "common/eventlog/log_writer.h"
+#include "common/eventlog/logged_state.h"
 #include "common/eventlog/memory_event_log.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/channel.h"
@@ -20,6 +22,7 @@ namespace berth::simulation {
 struct Served {
   std::shared_ptr<void> keep;
   rpc::Dispatcher* dispatcher;
+  LogWriter* writer;
   std::function<void(std::function<void(absl::Status)> started)> start;
   std::function<void()> follow;  // Begins to follow the others; empty: it follows none.
 };
@@ -53,20 +56,38 @@ class ServiceHost {
   // The next sync of the disk fails.
   void FailNextSync();
 
+  // Cuts the log off where it is now, but only `delay` later, and once `may_cut(now)` says that
+  // nobody repeats a command of before; if this life leads then. `done` hears of a cut.
+  void CutLater(absl::Duration delay, std::function<bool(absl::Duration since)> may_cut,
+                std::function<void()> done);
+
   // Ends the life with a loss of power, and begins no other.
   void End();
 
-  // After End: whether what a later start would find is what is known to be there.
-  absl::Status CheckLog();
+  // After End: whether what a later start would find is what is known to be there. `state` is one
+  // of the service, before any event.
+  absl::Status CheckLog(std::unique_ptr<LoggedState> state);
 
  private:
   static constexpr absl::Duration kRestartDelayMax = absl::Seconds(3);
+  static constexpr absl::Duration kCutRetry = absl::Milliseconds(200);
 
   struct Running;
+  // A cut that is going to be made: the state there, and when that was.
+  struct Cut {
+    SavedState base;
+    absl::Time decided;    // By the process's clock.
+    absl::Duration since;  // By the world's.
+    std::function<bool(absl::Duration since)> may_cut;
+    std::function<void()> done;
+  };
 
+  void TryToCut(Running* life, const Cut& cut);
   std::shared_ptr<void> Start(Life* life);
   absl::StatusOr<std::unique_ptr<EventLog>> OpenLog();
-  absl::StatusOr<std::vector<StoredRecord>> ReadLog();
+  absl::Status CheckRecords(const eventlog::v1::LogBegin& begin, EventLog* log);
+  // Whether the log begins with what was cut off.
+  absl::Status CheckBase(const eventlog::v1::LogBegin& begin, EventLog* log, LoggedState* state);
   void Ended();
 
   World* const world_;
@@ -79,6 +100,7 @@ class ServiceHost {
   LogFaults log_faults_;
   SimulatedDisk::End end_ = SimulatedDisk::End::kProcess;
   bool restarting_ = true;
+  std::weak_ptr<Running> running_;  // Of the life that is.
   Process process_;
 };
 

@@ -1,5 +1,6 @@
 #include "integration/simulation/watch_checker.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
+#include "common/eventlog/log_begin.h"
 #include "common/status/status_macros.h"
 
 namespace berth::simulation {
@@ -25,6 +27,7 @@ struct Truth {
   const std::vector<Journal::Entry>* records;
   std::map<std::string, std::vector<TrueDelta>> deltas;              // By topic.
   std::map<std::pair<std::string, uint64_t>, TopicEntries> entries;  // Where a snapshot was taken.
+  std::vector<std::pair<absl::Duration, uint64_t>> cuts;  // Since when, and through which position.
 };
 
 Truth Replay(const std::vector<Journal::Entry>& records, StreamModel* model,
@@ -34,6 +37,9 @@ Truth Replay(const std::vector<Journal::Entry>& records, StreamModel* model,
   for (const Journal::Entry& entry : records) {
     eventlog::v1::Record record;
     BERTH_CHECK(record.ParseFromString(entry.record.bytes));
+    if (const std::optional<eventlog::v1::LogBegin> begin = CutBy(record)) {
+      truth.cuts.emplace_back(entry.known, begin->position());
+    }
     std::map<std::string, std::vector<TopicChange>> by_topic;
     for (TopicChange& change : model->Apply(record)) {
       by_topic[change.topic].push_back(std::move(change));
@@ -64,6 +70,7 @@ class Follower {
       arriving_.reset();
       at_.reset();
       if (watched.resume.has_value()) at_ = watched.resume->position();
+      resumed_ = at_.value_or(0);
       return absl::OkStatus();
     }
     const watch::v1::WatchResponse& message = watched.message;
@@ -102,9 +109,18 @@ class Follower {
   }
 
   absl::Status Begin(const watch::v1::SnapshotBegin& begin) {
-    if (begin.history_changed()) return Broken("was told that history has changed");
+    if (begin.history_changed() && !ResumedCutOff()) {
+      return Broken("was told that history has changed");
+    }
     arriving_ = TopicEntries();
     return absl::OkStatus();
+  }
+
+  // Whether where it resumed is not in the log any more.
+  bool ResumedCutOff() const {
+    return std::any_of(truth_.cuts.begin(), truth_.cuts.end(), [this](const auto& cut) {
+      return cut.first <= now_ && resumed_ <= cut.second;
+    });
   }
 
   absl::Status Chunk(const watch::v1::SnapshotChunk& chunk) {
@@ -186,6 +202,7 @@ class Follower {
   const std::vector<TrueDelta>* deltas_ = nullptr;
   absl::Duration now_;
   std::optional<uint64_t> at_;
+  uint64_t resumed_ = 0;
   uint64_t newest_ = 0;
   std::optional<TopicEntries> arriving_;
 };
