@@ -15,7 +15,8 @@ std::string Words(const LogVerification& verification) {
   if (!verification.found.ok()) return std::string(verification.found.message());
   std::string words = "chained";
   if (verification.cut_position != 0) {
-    absl::StrAppend(&words, " from ", verification.cut_position + 1, " on, where it was cut");
+    absl::StrAppend(&words, " (what came before record ", verification.cut_position + 1,
+                    " was cut off)");
   }
   if (verification.snapshot_position != 0) {
     absl::StrAppend(&words, verification.with_served_state ? ", " : " and ",
