@@ -47,7 +47,8 @@ uint64_t LogVerifier::expected_end() const {
 
 absl::StatusOr<bool> LogVerifier::Step(LogReader* reader, size_t count_max) {
   if (!std::exchange(begun_, true)) {
-    BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), Begin(reader), reader));
+    const absl::Status begun = Begin(reader);  // What begin_ says is from here on.
+    BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), begun, reader));
   }
   const absl::StatusOr<bool> more = ReadOn(reader, count_max);
   BERTH_RETURN_IF_ERROR(UnlessCutSince(stream_, begin_.position(), more.status(), reader));
