@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "berth/eventlog/v1/backup.pb.h"
+#include "common/eventlog/event_log.h"
 #include "common/eventlog/logged_state.h"
 
 namespace berth {
@@ -20,6 +21,8 @@ struct RestoreTarget {
   std::vector<std::string> streams;
   // A state of the stream's service, before any event.
   std::function<std::unique_ptr<LoggedState>(const std::string& stream)> new_state;
+  // Where each log goes: one that has nothing yet. Empty: into a SQLite file in the folder.
+  std::function<absl::StatusOr<std::unique_ptr<EventLog>>(const std::string& stream)> open_log = {};
 };
 
 // Restores a backup: everything or nothing. It is unpacked beside the folder, verified there as a
@@ -29,9 +32,13 @@ struct RestoreTarget {
 // not have what an earlier one went on with. So every position after the backup's has another hash
 // than it had, and whoever has seen one is told that history has changed.
 //
-// kAlreadyExists: the folder is not empty. kNotFound, kDataLoss: there is no backup, or it is
-// damaged, cut off, or not of this server's logs. kFailedPrecondition: it is of a format that this
-// version does not know. The folder is as it was then.
+// Logs that go elsewhere follow once all were verified, and nobody can serve them before the last
+// one is whole and the folder is there.
+//
+// kAlreadyExists: the folder is not empty, or a log is not. kNotFound, kDataLoss: there is no
+// backup, or it is damaged, cut off, or not of this server's logs. kFailedPrecondition: it is of a
+// format that this version does not know. The folder is as it was then, and where logs were to go
+// elsewhere, nothing is there either, unless that failed itself.
 absl::StatusOr<eventlog::v1::BackupManifest> RestoreBackup(const std::string& path,
                                                            const RestoreTarget& target,
                                                            absl::Time now);

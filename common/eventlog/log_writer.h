@@ -114,7 +114,7 @@ class LogWriter {
     // is written twice is then never more than half, and a start replays no more than it loads.
     uint64_t snapshot_records = 10'000;
     uint64_t watch_refill_records = 2'000;  // From the log's tail into the hub's rings, at start.
-    size_t replay_chunk = 1'000;            // Records read at a time.
+    size_t replay_chunk = 500;              // Records read at a time.
     // After a leader was killed, this is how long nobody leads. Four renewals in a row have to fail
     // before a leader that lives has to stand by.
     absl::Duration lease_duration = absl::Seconds(5);
@@ -264,6 +264,7 @@ class LogWriter {
   absl::Status TakeUp(const eventlog::v1::Snapshot& snapshot);
   absl::Status Replay();
   absl::Status ReplayRecord(const StoredRecord& stored);
+  absl::Status ApplyStored(const StoredRecord& stored, const eventlog::v1::Record& record);
   bool SnapshotIsDue() const;
   RowChange MakeSnapshot();
   void EraseCutOff();

@@ -1,13 +1,12 @@
 // How a LogWriter comes to its working state: from a snapshot and the records after it, or from all
 // records that the log has; and how it gives up the oldest of those.
 
-#include <deque>
-#include <iterator>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/crypto/hash.h"
+#include "common/eventlog/checked_records.h"
 #include "common/eventlog/log_begin.h"
 #include "common/eventlog/log_writer.h"
 #include "common/eventlog/record_chain.h"
@@ -21,6 +20,14 @@ namespace berth {
 
 absl::Status LogWriter::Load() {
   loaded_ = false;
+  BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> restoring,
+                         log_->GetRow(kRestoringRowKey));
+  if (restoring.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("stream ", stream_,
+                     ": a restore was begun and not finished; drop the tables, or take another "
+                     "database, and restore the backup again"));
+  }
   BERTH_RETURN_IF_ERROR(LoadRequestKey());
   BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin, ReadLogBegin(stream_, log_));
   BeginsAt(begin);
@@ -106,22 +113,18 @@ absl::Status LogWriter::Replay() {
   // nobody wants to know what they changed, so reading is that far ahead. What a snapshot covers is
   // not replayed for the rings: a watcher that was that far behind gets everything anew, which is
   // seldom, as bookmarks keep idle ones close to the end.
-  std::deque<StoredRecord> ahead;
+  CheckedRecords ahead(stream_, position_, hash_, limits_.replay_chunk, log_);
   for (bool more = true; more;) {
-    BERTH_ASSIGN_OR_RETURN(
-        std::vector<StoredRecord> chunk,
-        log_->Read(ahead.empty() ? position_ : ahead.back().position, limits_.replay_chunk));
-    more = !chunk.empty();
-    std::move(chunk.begin(), chunk.end(), std::back_inserter(ahead));
-    for (; ahead.size() > limits_.watch_refill_records; ahead.pop_front()) {
-      BERTH_RETURN_IF_ERROR(ReplayRecord(ahead.front()));
+    BERTH_ASSIGN_OR_RETURN(more, ahead.ReadOn());
+    for (; ahead.size() > limits_.watch_refill_records; ahead.Pop()) {
+      BERTH_RETURN_IF_ERROR(ApplyStored(ahead.stored(), ahead.record()));
     }
     machine_->ForgetChanges();
   }
   const uint64_t refilled_after = position_;
   std::vector<std::pair<watch::v1::Revision, std::vector<TopicChange>>> refill;
-  for (const StoredRecord& stored : ahead) {
-    BERTH_RETURN_IF_ERROR(ReplayRecord(stored));
+  for (; ahead.size() > 0; ahead.Pop()) {
+    BERTH_RETURN_IF_ERROR(ApplyStored(ahead.stored(), ahead.record()));
     refill.emplace_back(Head(), machine_->TakeChanges());
   }
   hub_.Reset(refilled_after);
@@ -129,11 +132,16 @@ absl::Status LogWriter::Replay() {
   return absl::OkStatus();
 }
 
+absl::Status LogWriter::ApplyStored(const StoredRecord& stored,
+                                    const eventlog::v1::Record& record) {
+  BERTH_RETURN_IF_ERROR(ApplyRecord(record, machine_));
+  Advance(stored, record);
+  return absl::OkStatus();
+}
+
 absl::Status LogWriter::ReplayRecord(const StoredRecord& stored) {
   BERTH_RETURN_IF_ERROR(ReadChained(stream_, position_, hash_, stored, &replayed_));
-  BERTH_RETURN_IF_ERROR(ApplyRecord(replayed_, machine_));
-  Advance(stored, replayed_);
-  return absl::OkStatus();
+  return ApplyStored(stored, replayed_);
 }
 
 bool LogWriter::SnapshotIsDue() const {

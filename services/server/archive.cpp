@@ -133,15 +133,15 @@ absl::StatusOr<Json> BackUp(const ServerSettings& settings, const std::string& f
 }
 
 absl::StatusOr<Json> Restore(const ServerSettings& settings, const std::string& file) {
-  if (!settings.serving.log.postgres.empty()) {
-    return absl::UnimplementedError(
-        "a backup is restored to logs in SQLite only, and these settings keep them in PostgreSQL; "
-        "restore the database by its own means, and the folder from a copy of it");
-  }
   RestoreTarget target;
   target.folder = settings.state;
   target.streams = StreamNames();
   target.new_state = NewStateOf;
+  EventLogs logs;
+  if (!settings.serving.log.postgres.empty()) {
+    BERTH_ASSIGN_OR_RETURN(logs, OpenLogs(settings.serving.log, settings.state, target.streams));
+    target.open_log = [&logs](const std::string& stream) { return std::move(logs.at(stream)); };
+  }
   BERTH_ASSIGN_OR_RETURN(const auto manifest, RestoreBackup(file, target, SystemClock().Now()));
   return Describe(manifest, settings.state);
 }
