@@ -2,6 +2,7 @@
 // same address: what was acknowledged before the backup is there, and who has seen more is told.
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -26,6 +27,7 @@
 #include "common/sync/mutex.h"
 #include "common/sync/notification.h"
 #include "common/testing/eventually.h"
+#include "common/testing/postgres_fixture.h"
 #include "common/testing/printers.h"
 #include "common/testing/temp_dir.h"
 #include "integration/harness/binaries.h"
@@ -211,6 +213,46 @@ TEST_CASE("a server that was backed up under load is restored, and watchers are 
   // It goes on as a server does, and its logs hold.
   Deploy(channel.get(), static_cast<int>(released));
   for (const char* service : kServices) CHECK(Verify(channel.get(), service) == absl::OkStatus());
+}
+
+TEST_CASE("a backup of logs in files is restored into a database, and back") {
+  const testing::TempDir folder;
+  testing::PostgresCluster cluster;
+  const std::vector<std::string> addresses = FreeAddresses(3);
+  const std::string file = folder.File("backup");
+  LoneServer first(folder.File("first"), addresses[0]);
+  first.Start();
+  std::shared_ptr<rpc::Channel> channel = SignIn(first);
+  for (int i = 0; i < kBefore; ++i) Deploy(channel.get(), i);
+  const std::set<std::string> images = ReleasedImages(channel.get());
+  MustRun({Binary("berth"), "server", "backup", file, "--settings", first.settings()});
+  first.Kill();
+
+  LoneServer second(folder.File("second"), addresses[1], cluster.NewDatabase());
+  const std::vector<std::string> restore = {Binary("berth"), "server",         "restore", file,
+                                            "--settings",    second.settings()};
+  std::cout << MustRun(restore);
+  std::cout << MustRun(
+      {Binary("berth"), "server", "verify", "--local", "--settings", second.settings()});
+  second.Start();
+  channel = SignIn(second);
+  CHECK(ReleasedImages(channel.get()) == images);
+  Deploy(channel.get(), kBefore);
+  for (const char* service : kServices) CHECK(Verify(channel.get(), service) == absl::OkStatus());
+  const std::string back = folder.File("back");
+  MustRun({Binary("berth"), "server", "backup", back, "--settings", second.settings()});
+  second.Kill();
+  // What is in the database is not replaced, wherever the folder went.
+  std::filesystem::rename(folder.File("second"), folder.File("second-before"));
+  const Finished again = Program(restore).Wait(kDoneWithin);
+  CHECK(again.exit_code != 0);
+  CHECK_THAT(again.err, Catch::Contains("drop Berth's tables"));
+  CHECK_FALSE(std::filesystem::exists(folder.File("second")));
+
+  LoneServer third(folder.File("third"), addresses[2]);
+  MustRun({Binary("berth"), "server", "restore", back, "--settings", third.settings()});
+  third.Start();
+  CHECK(ReleasedImages(SignIn(third).get()).size() == images.size() + 1);
 }
 
 }  // namespace

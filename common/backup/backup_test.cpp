@@ -110,14 +110,18 @@ struct Server {
     return MakeBackup(source, archive(), kNow);
   }
 
-  absl::StatusOr<eventlog::v1::BackupManifest> Restore(const std::string& name = "restored") {
+  RestoreTarget Target(const std::string& name) const {
     RestoreTarget target;
     target.folder = folder.File(name);
     target.streams = {"counter"};
     target.new_state = [](const std::string&) {
       return std::make_unique<LoggedStateOf<Counter>>();
     };
-    return RestoreBackup(archive(), target, kNow);
+    return target;
+  }
+
+  absl::StatusOr<eventlog::v1::BackupManifest> Restore(const std::string& name = "restored") {
+    return RestoreBackup(archive(), Target(name), kNow);
   }
 
   std::string archive() const { return folder.File("backup"); }
@@ -372,6 +376,46 @@ TEST_CASE("a backup is restored into an empty folder only", "[backup]") {
   std::filesystem::create_directories(server.folder.File("empty"));
   CHECK(server.Restore("empty").status() == absl::OkStatus());
   CHECK(absl::IsAlreadyExists(server.Restore("empty").status()));
+}
+
+TEST_CASE("logs are restored elsewhere, and served once all is whole", "[backup]") {
+  Server server;
+  EventSourced<Counter>& counter = server.process.counter;
+  const bool cut = GENERATE(false, true);
+  if (cut) {
+    counter.writer().EnqueueCut(Save(&counter, &server.process.executor), kNow,
+                                [](const absl::Status& done) { REQUIRE(done.ok()); });
+    server.process.executor.Advance(absl::Seconds(1));
+  }
+  const SavedState before = Save(&counter, &server.process.executor);
+  REQUIRE(server.BackUp().ok());
+  World elsewhere;
+  RestoreTarget target = server.Target("restored");
+  target.open_log = [&elsewhere](const std::string& stream) {
+    return std::make_unique<MemoryEventLog>(elsewhere.database, stream);
+  };
+  SECTION("whole") {
+    REQUIRE(RestoreBackup(server.archive(), target, kNow).status() == absl::OkStatus());
+    CHECK(*ReadFile(server.folder.File("restored/key-ring"), kFileBytesMax) == "keys");
+    CHECK_FALSE(std::filesystem::exists(server.folder.File("restored/counter.db")));
+    Process process(&elsewhere);
+    REQUIRE(process.started == absl::OkStatus());
+    CHECK(Save(&process.counter, &process.executor).bytes == before.bytes);
+    // There is a log now.
+    target.folder = server.folder.File("again");
+    CHECK(absl::IsAlreadyExists(RestoreBackup(server.archive(), target, kNow).status()));
+    CHECK_FALSE(std::filesystem::exists(target.folder));
+  }
+  SECTION("and is kept from a server where that failed half-way") {
+    using Failure = MemoryDatabase::AppendFailure;
+    elsewhere.database->FailNextAppend(Failure::kLostAfterStored);
+    CHECK(absl::IsUnavailable(RestoreBackup(server.archive(), target, kNow).status()));
+    CHECK_FALSE(std::filesystem::exists(target.folder));
+    elsewhere.clock.Advance(absl::Hours(1));
+    Process process(&elsewhere);
+    CHECK(absl::IsFailedPrecondition(process.started));
+    CHECK_THAT(std::string(process.started.message()), Catch::Contains("drop the tables"));
+  }
 }
 
 TEST_CASE("another format is left to the version that knows it", "[backup]") {

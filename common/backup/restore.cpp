@@ -122,7 +122,6 @@ absl::StatusOr<Logs> TakeEmptyLogs(const RestoreTarget& target) {
   if (target.open_log == nullptr) return logs;
   for (const std::string& stream : target.streams) {
     BERTH_ASSIGN_OR_RETURN(std::unique_ptr<EventLog> log, target.open_log(stream));
-    BERTH_RETURN_IF_ERROR(log->TakeLease({kRestorer}, kLease));
     BERTH_ASSIGN_OR_RETURN(const LogReader::Rows rows, log->ReadRows());
     if (rows.position != 0 || !rows.rows.empty()) {
       return absl::AlreadyExistsError(
@@ -130,6 +129,7 @@ absl::StatusOr<Logs> TakeEmptyLogs(const RestoreTarget& target) {
                        " already, and nothing in it is replaced; restore to "
                        "another database, or drop Berth's tables"));
     }
+    BERTH_RETURN_IF_ERROR(log->TakeLease({kRestorer}, kLease));
     logs[stream] = std::move(log);
   }
   return logs;

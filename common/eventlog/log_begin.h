@@ -27,8 +27,8 @@ inline constexpr char kLogCut[] = "LogCut";
 inline constexpr char kLogBeginRowKey[] = "log/begin";
 inline constexpr char kBaseRowKey[] = "log/base";
 
-// The key of a row that is there while a log is being restored, a piece at a time: until it goes, the
-// log is not whole, and nobody may lead or follow it.
+// The key of a row that is there while a log is being restored, a piece at a time: until it goes,
+// the log is not whole, and nobody may lead or follow it.
 inline constexpr char kRestoringRowKey[] = "log/restoring";
 
 // Of a log that was not cut: position 0.

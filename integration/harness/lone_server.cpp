@@ -18,10 +18,11 @@ constexpr absl::Duration kServesWithin = absl::Seconds(60);
 
 }  // namespace
 
-LoneServer::LoneServer(std::string folder, std::string address)
+LoneServer::LoneServer(std::string folder, std::string address, const std::string& postgres)
     : folder_(std::move(folder)), address_(std::move(address)) {
-  std::ofstream(settings()) << "listen: " << address_ << "\nhttp: \"off\"\nstate: " << folder_
-                            << "\n";
+  std::ofstream file(settings());
+  file << "listen: " << address_ << "\nhttp: \"off\"\nstate: " << folder_ << "\n";
+  if (!postgres.empty()) file << "log: {postgres: \"" << postgres << "\"}\n";
 }
 
 LoneServer::~LoneServer() {

@@ -7,13 +7,14 @@
 
 namespace berth::integration {
 
-// One berth-server with its logs in SQLite, on a free port of the loopback: a process that can be
-// ended and started, without a machine of its own.
+// One berth-server on a free port of the loopback: a process that can be ended and started, without
+// a machine of its own.
 class LoneServer {
  public:
-  // It keeps everything in `folder`, which need not be there; its settings are FOLDER.yaml. It does
+  // It keeps everything in `folder`, which need not be there; its settings are FOLDER.yaml. Its
+  // logs are in SQLite there, or in the database that `postgres` says how to connect to. It does
   // not run yet.
-  LoneServer(std::string folder, std::string address);
+  LoneServer(std::string folder, std::string address, const std::string& postgres = "");
   // After a failed assertion prints the end of its log.
   ~LoneServer();
 
