@@ -148,11 +148,14 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
     return {};
   }
 
-  void Applied(const Event& event) override { state_.Touched(event, &touched_); }
+  void Applied(const Event& event) override {
+    if (notes_changes_) state_.Touched(event, &touched_);
+  }
 
   void Reset() override {
     Machine::Reset();
     touched_.clear();
+    notes_changes_ = true;
   }
 
   std::vector<TopicChange> TakeChanges() override {
@@ -164,7 +167,7 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
     return changes;
   }
 
-  void ForgetChanges() override { touched_.clear(); }
+  void NoteChanges(bool note) override { notes_changes_ = note; }
 
   TopicEntries Entries(const std::string& topic) const override { return state_.Entries(topic); }
 
@@ -196,6 +199,7 @@ class EventSourced : private LoggedStateOf<State, StateMachine> {
   }
 
   std::set<TopicKey> touched_;
+  bool notes_changes_ = true;  // In touched_.
   const Observer observer_;
   std::function<void(const absl::Status&)> stepped_down_;
   LogWriter writer_;

@@ -52,8 +52,8 @@ class StateMachine : public LoggedState {
  public:
   // What the events applied since the last call changed in the topics, as of now.
   virtual std::vector<TopicChange> TakeChanges() = 0;
-  // The same, where nobody wants to know.
-  virtual void ForgetChanges() = 0;
+  // Whether TakeChanges is to know what the events applied from now on change; after Reset it is.
+  virtual void NoteChanges(bool note) = 0;
 
   // Everything of a topic, as of now.
   virtual TopicEntries Entries(const std::string& topic) const = 0;

@@ -113,14 +113,15 @@ absl::Status LogWriter::Replay() {
   // nobody wants to know what they changed, so reading is that far ahead. What a snapshot covers is
   // not replayed for the rings: a watcher that was that far behind gets everything anew, which is
   // seldom, as bookmarks keep idle ones close to the end.
+  machine_->NoteChanges(false);
   CheckedRecords ahead(stream_, position_, hash_, limits_.replay_chunk, log_);
   for (bool more = true; more;) {
     BERTH_ASSIGN_OR_RETURN(more, ahead.ReadOn());
     for (; ahead.size() > limits_.watch_refill_records; ahead.Pop()) {
       BERTH_RETURN_IF_ERROR(ApplyStored(ahead.stored(), ahead.record()));
     }
-    machine_->ForgetChanges();
   }
+  machine_->NoteChanges(true);
   const uint64_t refilled_after = position_;
   std::vector<std::pair<watch::v1::Revision, std::vector<TopicChange>>> refill;
   for (; ahead.size() > 0; ahead.Pop()) {

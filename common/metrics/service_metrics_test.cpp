@@ -23,7 +23,7 @@ class Nothing : public StateMachine {
   void Reset() override {}
   absl::Status Apply(const eventlog::v1::StoredEvent&) override { return absl::OkStatus(); }
   std::vector<TopicChange> TakeChanges() override { return std::exchange(changes, {}); }
-  void ForgetChanges() override { changes.clear(); }
+  void NoteChanges(bool) override {}
   TopicEntries Entries(const std::string&) const override { return {}; }
   std::string Save() const override { return ""; }
   absl::Status LoadSaved(const std::string&) override { return absl::OkStatus(); }
