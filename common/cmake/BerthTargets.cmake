@@ -73,6 +73,6 @@ function(berth_service name)
   berth_library(${name} SOURCES ${arg_SOURCES} TESTS ${arg_TESTS} DEPS ${arg_DEPS})
   string(REPLACE "_" "-" binary berth-${name})
   add_executable(${binary} main.cpp)
-  target_link_libraries(${binary} PRIVATE berth_compile_options berth::${name}
+  target_link_libraries(${binary} PRIVATE berth_compile_options berth_allocator berth::${name}
     berth::service_process)
 endfunction()
