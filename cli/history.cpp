@@ -35,7 +35,11 @@ absl::Status ReadStream(const std::string& stream, const HistoryQuery& query, Hi
     for (auto record = response.records().rbegin(); record != response.records().rend(); ++record) {
       found->push_back(*record);
     }
-    if (response.complete()) return absl::OkStatus();
+    if (response.complete()) {
+      const bool to_the_cut = response.begin() <= response.cut_position() + 1;
+      if (response.cut_position() > 0 && to_the_cut) history->cut.push_back(stream);
+      return absl::OkStatus();
+    }
     if (found->size() >= query.count_max) {
       history->more = true;
       return absl::OkStatus();

@@ -26,6 +26,8 @@ struct History {
   std::vector<eventlog::v1::RecordView> records;  // By time, newest last; those of a log in order.
   bool more = false;                              // There are older ones.
   std::map<std::string, uint64_t> ends;           // Of each log, when it was read.
+  // The services whose logs were read back to where they were cut.
+  std::vector<std::string> cut;
 };
 
 // Reads every service's log, newest first, as far as is wanted.

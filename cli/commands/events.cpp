@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "berth/eventlog/v1/log.pb.h"
 #include "cli/commands/commands.h"
@@ -119,6 +120,10 @@ absl::StatusOr<ExitCode> RunEvents(const EventsOptions& options, Session* sessio
   output.List("EventList", items, table, "nothing happened that you may see, as far as asked for");
   if (history.more) {
     output.Say(absl::StrCat("older ones are there, too; see: --limit, now ", options.limit));
+  }
+  if (!history.cut.empty()) {
+    output.Say(absl::StrCat("what is older was cut off the logs of ",
+                            absl::StrJoin(history.cut, ", "), ", as the server's settings say"));
   }
   return ExitCode::kSuccess;
 }

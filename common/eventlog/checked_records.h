@@ -17,9 +17,9 @@
 namespace berth {
 
 // A log's records, one after another, for who applies many: while some are applied, those that
-// follow are checked and parsed by another thread, which is half of the work of a replay. What it
-// does is the same each time, so that nobody sees when it does it; and it ends before the call
-// after it does.
+// follow are checked and parsed on a thread of this object's own, which is half of the work of a
+// replay. The log is read on the caller's. Nobody sees when the other one works, so that what a
+// simulation does is the same each time.
 class CheckedRecords {
  public:
   // Those after `position`, whose record has this hash, `chunk` at a time. `log` outlives it.

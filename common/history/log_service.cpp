@@ -159,6 +159,7 @@ absl::StatusOr<bool> LogService::LookBack(Listing* listing) {
   ListRecordsResponse& response = listing->response;
   const uint64_t before = response.begin();
   const uint64_t cut = listing->stream->source.writer->numbers().cut_position;
+  response.set_cut_position(cut);
   const uint64_t after =
       before <= cut + 1 + kChunkRecords ? std::min(cut, before - 1) : before - 1 - kChunkRecords;
   BERTH_ASSIGN_OR_RETURN(const std::vector<Record> records,

@@ -281,6 +281,7 @@ TEST_CASE("the records of a log that was cut are listed and followed from there"
     CHECK(Positions(*all) == Numbers{record_of_cut, next});
     CHECK(all->records(0).method() == "LogCut");
     CHECK(all->complete());
+    CHECK(all->cut_position() == kBefore + 1);
     ListRecordsRequest before = Of("");
     before.set_before(record_of_cut);
     const auto none = platform.List(before, 'r');
