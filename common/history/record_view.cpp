@@ -21,9 +21,9 @@ using google::protobuf::Message;
 
 // What would only help to try out a value. Who needs them reads the log itself.
 bool IsDigest(const FieldDescriptor& field) {
+  const auto named = [&field](absl::string_view end) { return absl::EndsWith(field.name(), end); };
   return field.type() == FieldDescriptor::TYPE_BYTES &&
-         (absl::EndsWith(field.name(), "hash") || absl::EndsWith(field.name(), "digest") ||
-          field.name() == "uid");
+         (named("hash") || named("hashes") || named("digest") || field.name() == "uid");
 }
 
 void LeaveOutDigests(Message* message) {

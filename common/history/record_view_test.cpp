@@ -91,6 +91,15 @@ TEST_CASE("hashes of tokens are not shown", "[history]") {
   REQUIRE(shown.ParseFromString(view->events(0).payload()));
   CHECK(shown.token_issued().principal() == "user/ada");
   CHECK(shown.token_issued().token_hash().empty());
+  // One or many.
+  event.mutable_tokens_expired()->add_join_token_hashes("the hash of a token");
+  stored->set_type(static_cast<uint32_t>(event.event_case()));
+  event.SerializeToString(stored->mutable_payload());
+  const auto expired = ViewOf(record, auth::v1::Event::default_instance(), "");
+  REQUIRE(expired.has_value());
+  REQUIRE(shown.ParseFromString(expired->events(0).payload()));
+  CHECK(shown.has_tokens_expired());
+  CHECK(shown.tokens_expired().join_token_hashes().empty());
 }
 
 TEST_CASE("an event that is too large to show is named", "[history]") {
