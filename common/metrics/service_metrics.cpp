@@ -99,6 +99,9 @@ void AddLog(MetricsPage* page, const prometheus::Labels& service,
               numbers.serving ? 1 : 0);
   page->Gauge("berth_log_position", "Position of the newest durable record of the service's log.",
               service, static_cast<double>(numbers.position));
+  page->Gauge("berth_log_cut_position",
+              "Position of the newest record that was cut off the service's log; 0: of none.",
+              service, static_cast<double>(numbers.cut_position));
   page->Gauge("berth_log_queue_depth", "Commands and reads that wait for the log's writer.",
               service, static_cast<double>(numbers.queued));
   page->Counter("berth_log_queue_refused_total",

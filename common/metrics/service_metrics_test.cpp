@@ -202,6 +202,7 @@ TEST_CASE("the log says what it wrote, where it stands and what waits",
   measured.executor.RunUntilIdle();
   CHECK(measured.Has("berth_log_queue_depth{service=\"config\"} 0"));
   CHECK(measured.Has("berth_log_position{service=\"config\"} 4"));
+  CHECK(measured.Has("berth_log_cut_position{service=\"config\"} 0"));
   CHECK(measured.Has("berth_log_append_seconds_count{service=\"config\"} 1"));
   CHECK(measured.Has("berth_log_batch_records_sum{service=\"config\"} 3"));
   CHECK(measured.Has("berth_log_append_failures_total{service=\"config\"} 0"));
