@@ -9,7 +9,6 @@ set -euo pipefail
 simulate=$(realpath "$1")
 seeds_repeated=20
 seconds=120
-scenarios=(config-sqlite config-database scheduler)
 seeds_long=10000
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -26,7 +25,5 @@ fi
 if [ -n "${BERTH_LONG:-}" ]; then
   "$simulate" --seeds "$seeds_long"
 else
-  for scenario in "${scenarios[@]}"; do
-    "$simulate" --scenario "$scenario" --seconds $((seconds / ${#scenarios[@]}))
-  done
+  "$simulate" --seconds "$seconds"
 fi

@@ -4,7 +4,8 @@
 //
 //   simulate [--scenario NAME] [--seed N] [--seeds COUNT] [--seconds LIMIT] [--show] [--log]
 //
-// Without --seed, the first seed is the time. Of all scenarios, where none is named, in turn.
+// Without --seed, the first seed is the time. Where no scenario is named, all are run: by count in
+// turn, by time one after another, the same share for each.
 
 #include <algorithm>
 #include <cstdio>
@@ -67,22 +68,23 @@ bool Read(int argc, char** argv, Settings* settings) {
   return true;
 }
 
-int Run(const Settings& settings) {
+// Runs seeds of these scenarios, in turn. False: one failed.
+bool RunSeeds(const std::vector<Scenario>& scenarios, const std::string& what,
+              const Settings& settings, absl::Duration limit) {
   const absl::Time begin = absl::Now();
   std::map<std::string, uint64_t> totals;
   Trace trace;
   uint64_t done = 0;
-  std::printf("first seed %llu\n", static_cast<unsigned long long>(settings.seed));
-  for (; done < settings.seeds && absl::Now() - begin < settings.limit; ++done) {
+  for (; done < settings.seeds && absl::Now() - begin < limit; ++done) {
     const uint64_t seed = settings.seed + done;
-    const Scenario& scenario = settings.scenarios[seed % settings.scenarios.size()];
+    const Scenario& scenario = scenarios[seed % scenarios.size()];
     const Outcome outcome = scenario.run(seed, settings.show);
     if (outcome.failure.has_value()) {
       for (const std::string& line : outcome.history) std::printf("%s\n", line.c_str());
       std::printf("seed %llu of %s failed: %s\nagain with: simulate --scenario %s --seed %llu\n",
                   static_cast<unsigned long long>(seed), scenario.name, outcome.failure->c_str(),
                   scenario.name, static_cast<unsigned long long>(seed));
-      return 1;
+      return false;
     }
     trace.Mix(outcome.trace_hash);
     for (const auto& [name, number] : outcome.numbers) totals[name] += number;
@@ -90,10 +92,22 @@ int Run(const Settings& settings) {
   for (const auto& [name, number] : totals) {
     std::printf("%12llu %s\n", static_cast<unsigned long long>(number), name.c_str());
   }
-  std::printf("trace %016llx\n%llu seeds passed in %s\n",
+  std::printf("trace %016llx\n%llu seeds of %s passed in %s\n",
               static_cast<unsigned long long>(trace.hash()), static_cast<unsigned long long>(done),
-              absl::FormatDuration(absl::Now() - begin).c_str());
-  return 0;
+              what.c_str(), absl::FormatDuration(absl::Now() - begin).c_str());
+  return true;
+}
+
+bool Run(const Settings& settings) {
+  std::printf("first seed %llu\n", static_cast<unsigned long long>(settings.seed));
+  const std::vector<Scenario>& all = settings.scenarios;
+  if (settings.limit == absl::InfiniteDuration()) {
+    return RunSeeds(all, all.size() == 1 ? all.front().name : "all scenarios", settings,
+                    settings.limit);
+  }
+  return std::all_of(all.begin(), all.end(), [&](const Scenario& one) {
+    return RunSeeds({one}, one.name, settings, settings.limit / static_cast<int64_t>(all.size()));
+  });
 }
 
 }  // namespace
@@ -109,5 +123,5 @@ int main(int argc, char** argv) {
   }
   // What the services say of each fault would bury what is said of the run.
   if (!settings.log) berth::SetLogLevel(static_cast<berth::LogLevel>(99));
-  return berth::simulation::Run(settings);
+  return berth::simulation::Run(settings) ? 0 : 1;
 }
