@@ -1,25 +1,39 @@
 #include "common/rpc/leader_channel.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "common/check/check.h"
 #include "common/status/error_details.h"
 #include "common/sync/notification.h"
 
 namespace berth::rpc {
 
-// A stream that tells whether its process was still there when its owner dropped it.
+// A stream, as it was seen by whoever wants to know whether its process is still there. Its owner's
+// callbacks are called under the mutex: one at a time, and none once the owner has dropped it.
+struct LeaderChannel::Seen {
+  std::string address;
+  Mutex mutex;
+  absl::Duration last ABSL_GUARDED_BY(mutex);  // When it began, or brought something.
+  bool over ABSL_GUARDED_BY(mutex) = false;    // It ended, or was dropped.
+  std::function<absl::Status(const std::string&)> received;
+  std::function<void(absl::Status)> ended;
+
+  // False: it was over before.
+  bool End(absl::Status status) {
+    MutexLock lock(&mutex);
+    if (std::exchange(over, true)) return false;
+    ended(std::move(status));
+    return true;
+  }
+};
+
+// What its owner has of it.
 class LeaderChannel::Stream : public ClientStream {
  public:
-  struct Seen {
-    std::atomic<int64_t> last_ns;  // When it began, or brought something.
-    std::atomic<bool> ended = false;
-  };
-
   Stream(std::shared_ptr<LeaderChannel> channel, Place asked, std::shared_ptr<Seen> seen,
          std::unique_ptr<ClientStream> stream)
       : channel_(std::move(channel)),
@@ -28,10 +42,15 @@ class LeaderChannel::Stream : public ClientStream {
         stream_(std::move(stream)) {}
 
   ~Stream() override {
-    const absl::Duration silence =
-        channel_->with_.clock->Monotonic() - absl::Nanoseconds(seen_->last_ns.load());
-    if (!seen_->ended && silence >= kSilenceMax) channel_->FellSilent(asked_);
-    stream_.reset();
+    bool silent = false;
+    {
+      MutexLock lock(&seen_->mutex);
+      silent = !seen_->over && channel_->with_.clock->Monotonic() - seen_->last >= kSilenceMax;
+    }
+    if (silent) channel_->FellSilent(asked_);
+    stream_.reset();  // Its owner is told that it was cancelled.
+    MutexLock lock(&seen_->mutex);
+    seen_->over = true;
   }
 
   void Send(const std::string& bytes) override { stream_->Send(bytes); }
@@ -101,6 +120,10 @@ void LeaderChannel::Answered(const std::shared_ptr<UnaryCall>& call, const Place
     answer = absl::UnavailableError("the server ended before it answered");
   }
   const Learnt learnt = Learn(asked, answer.status());
+  // A service said that itself, so that it leads.
+  if (learnt == Learnt::kNothing && (answer.ok() || !ReasonOf(answer.status()).empty())) {
+    EndStreamsElsewhere(asked);
+  }
   call->unreached = learnt == Learnt::kUnreached ? call->unreached + 1 : 0;
   // Where nobody at all answers there is no leader to wait for.
   const bool all_gone = call->unreached > static_cast<int>(addresses_.size());
@@ -131,20 +154,48 @@ std::unique_ptr<ClientStream> LeaderChannel::OpenBytes(
     std::function<absl::Status(const std::string&)> received,
     std::function<void(absl::Status)> ended) {
   const Place asked = Current();
-  auto seen = std::make_shared<Stream::Seen>();
-  seen->last_ns = absl::ToInt64Nanoseconds(with_.clock->Monotonic());
+  const auto seen = std::make_shared<Seen>();
+  seen->address = asked.address;
+  seen->received = std::move(received);
+  seen->ended = std::move(ended);
+  {
+    MutexLock lock(&seen->mutex);
+    seen->last = with_.clock->Monotonic();
+  }
+  {
+    MutexLock lock(&mutex_);
+    std::erase_if(streams_, [](const auto& each) { return each.expired(); });
+    streams_.push_back(seen);
+  }
   std::unique_ptr<ClientStream> stream = asked.channel->OpenBytes(
       method, request,
-      [clock = with_.clock, seen, received = std::move(received)](const std::string& bytes) {
-        seen->last_ns = absl::ToInt64Nanoseconds(clock->Monotonic());
-        return received(bytes);
+      [clock = with_.clock, seen](const std::string& bytes) {
+        MutexLock lock(&seen->mutex);
+        if (seen->over) return absl::OkStatus();
+        seen->last = clock->Monotonic();
+        return seen->received(bytes);
       },
-      [self = shared_from_this(), asked, seen, ended = std::move(ended)](absl::Status status) {
-        seen->ended = true;
+      [self = shared_from_this(), asked, seen](absl::Status status) {
         self->Learn(asked, status);
-        ended(std::move(status));
+        seen->End(std::move(status));
       });
   return std::make_unique<Stream>(shared_from_this(), asked, seen, std::move(stream));
+}
+
+void LeaderChannel::EndStreamsElsewhere(const Place& leader) {
+  std::vector<std::shared_ptr<Seen>> elsewhere;
+  {
+    MutexLock lock(&mutex_);
+    if (current_ != leader.address) return;
+    for (const std::weak_ptr<Seen>& each : streams_) {
+      const std::shared_ptr<Seen> stream = each.lock();
+      if (stream != nullptr && stream->address != current_) elsewhere.push_back(stream);
+    }
+  }
+  for (const auto& stream : elsewhere) {
+    stream->End(absl::UnavailableError(
+        absl::StrCat(stream->address, " leads no more, ", leader.address, " does")));
+  }
 }
 
 LeaderChannel::Place LeaderChannel::Current() {

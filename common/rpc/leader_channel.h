@@ -27,7 +27,9 @@ namespace berth::rpc {
 // answer.
 //
 // A stream is not begun anew here: its owner does that, and is led to where the last call or stream
-// found that the leader is. Safe from any thread.
+// found that the leader is. Once a call was answered by another copy than the one that a stream is
+// from, the stream ends (kUnavailable): a process that is stopped or cut off ends none of its own.
+// Safe from any thread.
 class LeaderChannel : public Channel, public std::enable_shared_from_this<LeaderChannel> {
  public:
   static constexpr int kAttemptsMax = 60;  // Of one call.
@@ -82,6 +84,7 @@ class LeaderChannel : public Channel, public std::enable_shared_from_this<Leader
     kUnreached,  // Nobody answered.
   };
   class Stream;
+  struct Seen;
 
   Place Current() ABSL_LOCKS_EXCLUDED(mutex_);
   Learnt Learn(const Place& asked, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -92,12 +95,14 @@ class LeaderChannel : public Channel, public std::enable_shared_from_this<Leader
                 absl::StatusOr<std::string> answer);
   absl::Duration DelayBefore(const UnaryCall& call, Learnt learnt) const;
   void FellSilent(const Place& asked);
+  void EndStreamsElsewhere(const Place& leader) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::vector<std::string> addresses_;
   const Dependencies with_;
   Mutex mutex_;
   std::string current_ ABSL_GUARDED_BY(mutex_);  // Where the leader is thought to be.
   std::map<std::string, std::shared_ptr<Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<Seen>> streams_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace berth::rpc

@@ -91,6 +91,7 @@ struct Fleet {
         [this](absl::Status status) { ended = std::move(status); });
   }
 
+  static inline const absl::Status kNotEnded = absl::UnknownError("not ended");
   static const Method& Any() { return MethodFor(*config::v1::ListReleasesRequest::descriptor()); }
 
   ManualClock clock;
@@ -101,7 +102,7 @@ struct Fleet {
   std::vector<std::string> asked;
   std::set<std::string> request_ids;
   Ended stream_ended;
-  absl::Status ended;
+  absl::Status ended = kNotEnded;
   absl::Duration took;
   std::shared_ptr<LeaderChannel> channel;
 };
@@ -221,6 +222,36 @@ TEST_CASE("a stream that ended leads the next one to the leader", "[rpc][leader_
     stream = fleet.Open();
     CHECK(fleet.asked == Addresses{"a:1", "a:1"});
   }
+}
+
+TEST_CASE("a stream from who leads no more ends once another copy has answered",
+          "[rpc][leader_channel]") {
+  Fleet fleet({"a:1", "b:1"});
+  std::unique_ptr<ClientStream> stream = fleet.Open();
+  fleet.answers = {{"a:1", "done by a"}, {"b:1", "done by b"}};
+  REQUIRE(*fleet.Call() == "done by a");
+  CHECK(fleet.ended == Fleet::kNotEnded);
+  SECTION("although its process says nothing") { fleet.stopped = {"a:1"}; }
+  SECTION("although its process goes on") { fleet.answers["a:1"] = NotLeader("b:1"); }
+  REQUIRE(*fleet.Call() == "done by b");
+  CHECK(absl::IsUnavailable(fleet.ended));
+  CHECK_THAT(std::string(fleet.ended.message()), Catch::Contains("b:1"));
+  // What comes of it afterwards is nobody's any more.
+  fleet.ended = Fleet::kNotEnded;
+  fleet.stream_ended(Unreached());
+  CHECK(fleet.ended == Fleet::kNotEnded);
+  stream = fleet.Open();
+  CHECK(fleet.asked.back() == "b:1");
+}
+
+TEST_CASE("a stream that was dropped hears nothing more", "[rpc][leader_channel]") {
+  Fleet fleet({"a:1", "b:1"});
+  std::unique_ptr<ClientStream> stream = fleet.Open();
+  stream.reset();
+  fleet.answers = {{"b:1", "done by b"}};
+  fleet.stopped = {"a:1"};
+  REQUIRE(*fleet.Call() == "done by b");
+  CHECK(fleet.ended == Fleet::kNotEnded);
 }
 
 }  // namespace

@@ -40,16 +40,17 @@ void Subscription::Connect() {
         post([this, message] { Received(message); });
       },
       [this, post](absl::Status status) { post([this, status] { Ended(status); }); });
-  WatchSilence(generation, messages_);
+  WatchSilence(generation, messages_, kFirstMessageMax);
 }
 
-void Subscription::WatchSilence(uint64_t generation, uint64_t messages) {
-  executor_->PostAfter(kSilenceMax, [this, alive = alive_, generation, messages] {
+void Subscription::WatchSilence(uint64_t generation, uint64_t messages,
+                                absl::Duration silence_max) {
+  executor_->PostAfter(silence_max, [this, alive = alive_, generation, messages] {
     if (!*alive || generation != generation_) return;
     if (messages == messages_) {
       Ended(absl::DeadlineExceededError("the watch fell silent"));
     } else {
-      WatchSilence(generation, messages_);
+      WatchSilence(generation, messages_, kSilenceMax);
     }
   });
 }

@@ -24,8 +24,10 @@ class Subscription {
  public:
   static constexpr absl::Duration kRetryDelayMin = absl::Milliseconds(100);
   static constexpr absl::Duration kRetryDelayMax = absl::Seconds(10);
-  // A stream that brings nothing, not even a bookmark, for so long is given up.
+  // A stream that brings nothing, not even a bookmark, for so long is given up; one that has
+  // brought nothing yet, although a watch begins with a message at once, sooner.
   static constexpr absl::Duration kSilenceMax = absl::Seconds(30);
+  static constexpr absl::Duration kFirstMessageMax = absl::Seconds(10);
 
   // Opens the watch's stream, from `resume` where there is one.
   using Opener = std::function<std::unique_ptr<ClientStream>(
@@ -63,7 +65,7 @@ class Subscription {
   void Connect();
   void Received(const watch::v1::WatchResponse& message);
   void Ended(const absl::Status& status);
-  void WatchSilence(uint64_t generation, uint64_t messages);
+  void WatchSilence(uint64_t generation, uint64_t messages, absl::Duration silence_max);
 
   const std::string name_;
   const Opener opener_;

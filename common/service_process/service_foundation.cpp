@@ -49,9 +49,17 @@ ServiceFoundation::ServiceFoundation(const std::string& name, const std::string&
 
 void ServiceFoundation::FollowAuth(std::shared_ptr<rpc::Channel> services) {
   executor_->Post([this, services = std::move(services)] {
+    services_ = services;
     access_subscription_ = std::make_unique<rpc::AccessSubscription>(
         rpc::AccessSubscription::Over(services), &access_, executor_.get(), &ids_);
     access_subscription_->Start();
+  });
+}
+
+void ServiceFoundation::LeadsNow() {
+  executor_->Post([this] {
+    if (services_ == nullptr) return;
+    AnnounceUntilHeard(services_, executor_, name_, "", [] { return true; });
   });
 }
 

@@ -42,6 +42,11 @@ class ServiceFoundation {
   void Announce(const std::shared_ptr<rpc::Channel>& services, const std::string& address,
                 std::function<bool()> still_so);
 
+  // For a service in auth's process, each time that begins to lead: tells auth so, which is how the
+  // channel of FollowAuth finds out that auth is here, and ends what still follows another process,
+  // perhaps one that is stopped. Before FollowAuth it does nothing.
+  void LeadsNow();
+
   // Ends the service's thread: before the service is destroyed.
   void Stop() { executor_->Stop(); }
 
@@ -58,7 +63,9 @@ class ServiceFoundation {
   rpc::AccessView access_;
   // Shared with calls that may end after this.
   const std::shared_ptr<ThreadExecutor> executor_;
-  std::unique_ptr<rpc::AccessSubscription> access_subscription_;  // On the executor only.
+  // On the executor only.
+  std::shared_ptr<rpc::Channel> services_;
+  std::unique_ptr<rpc::AccessSubscription> access_subscription_;
 };
 
 }  // namespace berth

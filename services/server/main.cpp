@@ -107,6 +107,8 @@ absl::Status Serve(const ServerSettings& settings, const std::shared_ptr<auth::S
                    ServedPast* past, std::vector<Running>* parts) {
   BERTH_RETURN_IF_ERROR(StartAndWait("auth", settings.serving.address, HostService(auth)));
   for (const Running& part : *parts) {
+    part.service.writer->WhenLeading(
+        [foundation = part.foundation.get()] { foundation->LeadsNow(); });
     BERTH_RETURN_IF_ERROR(
         StartAndWait(part.foundation->name(), settings.serving.address, part.service));
   }
