@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -72,10 +73,12 @@ class Backup {
 
  private:
   static absl::StatusOr<eventlog::v1::LogBegin> BeginOf(const Log& log) {
+    std::optional<std::string> begin;
     for (const auto& [key, value] : log.rows.rows) {
-      if (key == kLogBeginRowKey) return LogBeginFromRow(log.stream, value);
+      if (key == kRestoringRowKey) return RestoreNotFinished(log.stream);
+      if (key == kLogBeginRowKey) begin = value;
     }
-    return WholeLog();
+    return LogBeginFromRow(log.stream, begin);
   }
 
   absl::Status AddLogFrom(const eventlog::v1::LogBegin& begin, const Log& log) {

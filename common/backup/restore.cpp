@@ -138,6 +138,8 @@ absl::StatusOr<Logs> TakeEmptyLogs(const RestoreTarget& target) {
 // Everything but the row that says that it is not whole yet.
 absl::Status Copy(LogReader* from, EventLog* to) {
   const RowChange restoring = {kRestoringRowKey, std::string(kRestorer)};
+  // To unpack and verify may have taken longer than the lease that was taken first.
+  BERTH_RETURN_IF_ERROR(to->TakeLease({kRestorer}, kLease));
   BERTH_RETURN_IF_ERROR(to->Append(0, {}, {restoring}));
   BERTH_ASSIGN_OR_RETURN(const LogReader::Rows rows, from->ReadRows());
   BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin, ReadLogBegin("", from));
@@ -204,7 +206,11 @@ absl::StatusOr<eventlog::v1::BackupManifest> RestoreBackup(const std::string& pa
   unpacked.logs.clear();
   if (!elsewhere.empty()) RemoveFiles(unfinished.path(), target.streams);
   BERTH_RETURN_IF_ERROR(unfinished.Keep(folder));
-  BERTH_RETURN_IF_ERROR(AllAreWhole(elsewhere));
+  if (const absl::Status whole = AllAreWhole(elsewhere); !whole.ok()) {
+    return Annotate(whole, absl::StrCat("not every log can be served; drop Berth's tables and "
+                                        "remove ",
+                                        folder, " before this is tried again"));
+  }
   return std::move(unpacked.manifest);
 }
 

@@ -29,10 +29,10 @@ using TopicKey = std::pair<std::string, std::string>;
 //                                              after Apply: what a watch may show anew
 //   std::optional<std::string> View(const TopicKey&) const;    nullopt: gone
 //   TopicEntries Entries(const std::string& topic) const;
-//   using Snapshot = …;        a message with the whole state; lists in key order; only gains
-//   fields Snapshot Save() const; void Load(const Snapshot&);            total: the state is then
-//   what was saved, by this version
-//                                          or an earlier one, of which it may be all that is left
+//   using Snapshot = …;           a message with the whole state; lists in key order; gains fields
+//   Snapshot Save() const;
+//   void Load(const Snapshot&);        total: the state is then what was saved, by this version or
+//                                      an earlier one, of which it may be all that is left
 //   static constexpr uint32_t kStateVersion;      raised where Apply means another state by events
 // if events of it name what belongs to an org, but not the org:
 //   std::string OrgOf(const Event&) const;     before Apply; empty: the event names it, or has none

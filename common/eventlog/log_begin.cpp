@@ -13,6 +13,13 @@ namespace berth {
 
 using eventlog::v1::LogBegin;
 
+absl::Status RestoreNotFinished(absl::string_view stream) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("stream ", stream,
+                   ": a restore was begun and not finished; drop the tables, or take another "
+                   "database, and restore the backup again"));
+}
+
 LogBegin WholeLog() {
   LogBegin begin;
   begin.set_record_hash(HashBeforeFirstRecord());

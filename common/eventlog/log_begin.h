@@ -30,6 +30,8 @@ inline constexpr char kBaseRowKey[] = "log/base";
 // The key of a row that is there while a log is being restored, a piece at a time: until it goes,
 // the log is not whole, and nobody may lead or follow it.
 inline constexpr char kRestoringRowKey[] = "log/restoring";
+// The refusal of such a log.
+absl::Status RestoreNotFinished(absl::string_view stream);
 
 // Of a log that was not cut: position 0.
 eventlog::v1::LogBegin WholeLog();

@@ -224,6 +224,7 @@ TEST_CASE("a cut that may have failed is not taken for one, or is one", "[eventl
   CHECK(process.counter.writer().numbers().cut_position == (stored ? 3 : 0));
   CHECK(process.Count("a") == 5);
   CHECK(*process.Promote("a") == 6);
+  CHECK(absl::IsDataLoss(process.log.Read(0, 1).status()) == stored);
   CHECK(Verify(Reader(world).get()) == absl::OkStatus());
 }
 
@@ -239,11 +240,13 @@ TEST_CASE("who watches on from before a cut gets everything anew", "[eventlog][c
   REQUIRE(Cut(world, &process, 3) == absl::OkStatus());
   for (const bool erased : {false, true}) {
     CAPTURE(erased);
-    for (const watch::v1::Revision& revision : {cut_off, newest_cut_off}) {
-      const Resumed resumed = Resume(&process, revision);
-      CHECK(resumed.snapshot);
-      CHECK(resumed.history_changed);
-    }
+    const Resumed resumed = Resume(&process, cut_off);
+    CHECK(resumed.snapshot);
+    CHECK(resumed.history_changed);
+    watch::v1::Revision foreign = newest_cut_off;
+    foreign.mutable_hash()->front() ^= 1;
+    CHECK(Resume(&process, foreign).history_changed);
+    CHECK_FALSE(Resume(&process, newest_cut_off).snapshot);
     CHECK_FALSE(Resume(&process, kept).snapshot);
     process.executor.Advance(absl::Seconds(1));
   }

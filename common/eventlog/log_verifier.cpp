@@ -25,6 +25,7 @@ absl::Status LogVerifier::ExpectRowsOf(LogReader* reader) {
   BERTH_RETURN_IF_ERROR(rows.status());
   rows_ = RowsByKey(std::move_iterator(rows->rows.begin()), std::move_iterator(rows->rows.end()));
   rows_position_ = rows->position;
+  if (rows_.contains(kRestoringRowKey)) return RestoreNotFinished(stream_);
   const auto row = rows_.find(kSnapshotRowKey);
   if (row == rows_.end()) return absl::OkStatus();
   absl::StatusOr<eventlog::v1::Snapshot> snapshot = FromRow(row->second);

@@ -353,8 +353,12 @@ void LogWriter::EnqueueSave(std::function<void(absl::StatusOr<SavedState>)> done
 }
 
 absl::StatusOr<bool> LogWriter::IsOwnRevision(const watch::v1::Revision& revision) {
-  // What was cut off is no more of this history than what never was.
-  if (revision.position() <= begin_.position() || revision.position() > position_) return false;
+  if (revision.position() == 0 || revision.position() > position_) return false;
+  // Of what was cut off only the newest record's hash is known: the others are as good as foreign.
+  if (revision.position() < begin_.position()) return false;
+  if (revision.position() == begin_.position()) {
+    return revision.hash() == begin_.record_hash().substr(0, kRevisionHashSize);
+  }
   if (revision.position() == position_) {
     return revision.hash() == hash_.substr(0, kRevisionHashSize);
   }
@@ -618,6 +622,7 @@ void LogWriter::Step() {
       return StepDown(loaded.ok() ? appended : loaded);
     }
     PauseWrites(appended);
+    EraseCutOff();  // If it was a cut, and stored all the same.
     return machine_->Loaded(position_);
   }
   // Callers are answered after the append, although the working state changed before it. Answering

@@ -102,8 +102,9 @@ class StateMachine : public LoggedState {
 // the next command is decided: nothing waits an hour because a clock was set back by one.
 //
 // Enqueue functions may be called from any thread; everything else, and every callback, happens on
-// the executor. The objects passed in outlive the writer, and the executor has stopped before the
-// writer is destroyed.
+// the executor. Only a load has a thread beside it, which does nothing but check and parse what the
+// executor has read (CheckedRecords), and ends with it. The objects passed in outlive the writer,
+// and the executor has stopped before the writer is destroyed.
 class LogWriter {
  public:
   struct Limits {
@@ -314,6 +315,7 @@ class LogWriter {
   uint64_t snapshot_position_ = 0;        // Of the newest snapshot, or 0.
   uint64_t snapshot_bytes_ = 0;           // Of its state and requests.
   uint64_t bytes_since_snapshot_ = 0;
+  bool erase_failed_ = false;        // The last attempt to erase what was cut off.
   uint64_t no_snapshot_before_ = 0;  // After an append with one failed: it may have been too large.
 
   WatchHub hub_;

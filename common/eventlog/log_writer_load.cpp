@@ -22,12 +22,7 @@ absl::Status LogWriter::Load() {
   loaded_ = false;
   BERTH_ASSIGN_OR_RETURN(const std::optional<std::string> restoring,
                          log_->GetRow(kRestoringRowKey));
-  if (restoring.has_value()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("stream ", stream_,
-                     ": a restore was begun and not finished; drop the tables, or take another "
-                     "database, and restore the backup again"));
-  }
+  if (restoring.has_value()) return RestoreNotFinished(stream_);
   BERTH_RETURN_IF_ERROR(LoadRequestKey());
   BERTH_ASSIGN_OR_RETURN(const eventlog::v1::LogBegin begin, ReadLogBegin(stream_, log_));
   BeginsAt(begin);
@@ -214,8 +209,9 @@ void LogWriter::EnqueueCut(const SavedState& base, absl::Time record_time,
 void LogWriter::EraseCutOff() {
   if (!serving_ || begin_.position() == 0) return;
   const absl::StatusOr<bool> more = log_->EraseThrough(begin_.position(), limits_.erase_chunk);
-  if (!more.ok()) {
-    LogWarning("what was cut off the log cannot be erased now",
+  // Once, and not at every attempt.
+  if (const bool failed = !more.ok(); std::exchange(erase_failed_, failed) != failed && failed) {
+    LogWarning("what was cut off the log cannot be erased now; this is tried again",
                {{"stream", stream_}, {"why", more.status().message()}});
   }
   if (more.ok() && !*more) return;

@@ -226,6 +226,11 @@ absl::StatusOr<std::vector<StoredRecord>> PostgresEventLog::ReadThrough(
                                               " is missing; restore a backup"));
     }
   }
+  // They were there a moment ago, and were erased since.
+  if (records.size() < last - after) {
+    return absl::DataLossError(absl::StrCat("database: stream ", stream_, ", position ",
+                                            after + records.size() + 1, " is missing"));
+  }
   return records;
 }
 

@@ -122,8 +122,8 @@ absl::StatusOr<std::vector<Record>> LogService::Read(Stream* stream, uint64_t af
   }
   // What the writer has stored and does not know to be durable may yet be taken back.
   const LogWriter::Numbers numbers = stream->source.writer->numbers();
-  after = std::max(after, numbers.cut_position);
   const uint64_t last = std::min<uint64_t>(numbers.position, after + count_max);
+  after = std::max(after, numbers.cut_position);
   std::vector<Record> records;
   while (after + records.size() < last) {
     const uint64_t from = after + records.size();
@@ -237,9 +237,10 @@ absl::Status LogService::BeginVerification(Stream* of, SavedState served,
 absl::StatusOr<FollowRecordsResponse> LogService::ReadOn(Stream* stream,
                                                          const FollowRecordsRequest& request,
                                                          uint64_t after) {
+  BERTH_RETURN_IF_ERROR(stream->source.writer->Leading());
+  after = std::max(after, stream->source.writer->numbers().cut_position);
   FollowRecordsResponse response;
   response.set_position(after);
-  BERTH_RETURN_IF_ERROR(stream->source.writer->Leading());
   BERTH_ASSIGN_OR_RETURN(const std::vector<Record> records, Read(stream, after, kChunkRecords));
   size_t bytes = 0;
   for (const Record& record : records) {

@@ -1,7 +1,10 @@
 #include "common/history/retention.h"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/eventlog/replay.h"
@@ -12,9 +15,9 @@
 namespace berth {
 namespace {
 
-types::v1::Moment At(absl::Time time) {
+types::v1::Moment At(uint64_t position) {
   types::v1::Moment moment;
-  *moment.mutable_time() = ToTimestamp(time);
+  moment.set_position(position);
   return moment;
 }
 
@@ -25,11 +28,14 @@ void Warn(const LogSource& source, const absl::Status& why) {
 
 }  // namespace
 
-// A log that is going to be cut, and its state on the way to where.
+// A log that is going to be cut: first where is looked for, then the state there is made.
 struct Retention::UnderWay {
-  std::unique_ptr<LoggedState> state;
   std::unique_ptr<LogReader> log;
-  Replay replay;
+  absl::Time kept_from;
+  uint64_t position;  // Up to there all records are older.
+  uint64_t durable;
+  std::unique_ptr<LoggedState> state;
+  std::optional<Replay> replay;
 };
 
 Retention::Retention(std::vector<LogSource> sources, absl::Duration kept, Executor* executor,
@@ -71,22 +77,50 @@ absl::StatusOr<std::shared_ptr<Retention::UnderWay>> Retention::Begin(
         "the clock was set ahead since this process has started; if it is right now, start it "
         "anew");
   }
-  std::unique_ptr<LoggedState> state = source.writer->NewState();
-  LoggedState* const replayed = state.get();
-  return std::make_shared<UnderWay>(
-      UnderWay{std::move(state), std::move(log),
-               Replay(source.stream, At(kept_from), numbers.position, replayed)});
+  return std::make_shared<UnderWay>(UnderWay{std::move(log), kept_from, numbers.cut_position,
+                                             numbers.position, source.writer->NewState(),
+                                             std::nullopt});
+}
+
+// From the oldest record on, one by one: where a clock was set back for a while, young records have
+// old times, and none before these may go.
+absl::Status Retention::LookForCut(const LogSource& source, UnderWay* cut) {
+  BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> read,
+                         cut->log->Read(cut->position, Replay::kStepRecords));
+  for (const StoredRecord& stored : read) {
+    eventlog::v1::Record record;
+    if (!record.ParseFromString(stored.bytes)) {
+      return absl::DataLossError(absl::StrCat("stream ", source.stream, ", position ",
+                                              stored.position,
+                                              ": the record cannot be read; restore a backup"));
+    }
+    const bool old = FromTimestamp(record.time()) <= cut->kept_from;
+    if (!old || stored.position > cut->durable) {
+      cut->replay.emplace(source.stream, At(cut->position), cut->durable, cut->state.get());
+      return absl::OkStatus();
+    }
+    cut->position = stored.position;
+  }
+  if (read.empty()) {
+    cut->replay.emplace(source.stream, At(cut->position), cut->durable, cut->state.get());
+  }
+  return absl::OkStatus();
 }
 
 void Retention::GoOn(size_t index, const std::shared_ptr<UnderWay>& cut) {
   const LogSource& source = sources_[index];
-  const absl::StatusOr<bool> there = cut->replay.Step(cut->log.get());
+  absl::StatusOr<bool> there = false;
+  if (cut->replay.has_value()) {
+    there = cut->replay->Step(cut->log.get());
+  } else if (absl::Status looked = LookForCut(source, cut.get()); !looked.ok()) {
+    there = looked;
+  }
   if (there.ok() && !*there) return executor_->Post([=, this] { GoOn(index, cut); });
   executor_->Post([this, index] { Look(index + 1); });
   if (!there.ok()) return Warn(source, there.status());
-  const types::v1::RecordReference& at = cut->replay.at();
+  const types::v1::RecordReference& at = cut->replay->at();
   source.writer->EnqueueCut(
-      {at.position(), cut->replay.hash(), cut->state->SavedFormat(), cut->state->Save()},
+      {at.position(), cut->replay->hash(), cut->state->SavedFormat(), cut->state->Save()},
       FromTimestamp(at.time()), [source, position = at.position()](const absl::Status& done) {
         if (!done.ok()) return Warn(source, done);
         LogInfo("the oldest records of the log were cut off",

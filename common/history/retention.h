@@ -14,8 +14,8 @@ namespace berth {
 
 // Cuts what is older than `kept` off the logs that this process leads, about once a day.
 //
-// A log is cut at the newest record of that age. The state as of it is made by a replay, through a
-// reader of its own and a bounded piece at a time, on an executor that no writer uses.
+// A log is cut before its first record that is younger. The state there is made by a replay,
+// through a reader of its own and a bounded piece at a time, on an executor that no writer uses.
 class Retention {
  public:
   // A log tells for so long at least who did what.
@@ -39,6 +39,7 @@ class Retention {
   void Look(size_t index);
   // Null: it need not be cut.
   absl::StatusOr<std::shared_ptr<UnderWay>> Begin(const LogSource& source) const;
+  static absl::Status LookForCut(const LogSource& source, UnderWay* cut);
   void GoOn(size_t index, const std::shared_ptr<UnderWay>& cut);
   bool ClockIsBelieved() const;
 

@@ -81,6 +81,22 @@ TEST_CASE("a log that was not cut for long is cut in one piece", "[history][rete
   CHECK(service.process.Count("a") == 300);
 }
 
+TEST_CASE("records whose times were set back do not take others with them",
+          "[history][retention]") {
+  Service service;
+  service.PassDays(70);
+  const uint64_t kept = service.process.counter.writer().numbers().position;
+  // A machine that starts without a clock.
+  service.world.clock.Set(-20'000 * kDay);
+  for (int i = 0; i < 500; ++i) REQUIRE(service.process.Promote("a").ok());
+  service.world.clock.Set(20'000 * kDay);
+  service.PassDays(60);
+  const Retention retention({service.Source()}, kKept, &service.history, &service.world.clock);
+  service.Pass(Retention::kFirstLook);
+  CHECK(service.CutPosition() > 0);
+  CHECK(service.CutPosition() < kept);
+}
+
 TEST_CASE("who does not lead cuts nothing", "[history][retention]") {
   Service service;
   service.PassDays(100);
@@ -88,8 +104,15 @@ TEST_CASE("who does not lead cuts nothing", "[history][retention]") {
   REQUIRE_FALSE(standby.Leads());
   LogSource source = service.Source();
   source.writer = &standby.counter.writer();
+  int opened = 0;
+  source.open = [&opened, open = source.open] {
+    ++opened;
+    return open();
+  };
   const Retention retention({source}, kKept, &service.history, &service.world.clock);
   service.Pass(Retention::kFirstLook);
+  CHECK(opened == 0);
+  standby.executor.RunUntilIdle();
   CHECK(ReadLogBegin("counter", &service.process.log)->position() == 0);
 }
 

@@ -63,7 +63,7 @@ plant 'a duplicated delta' config-sqlite common/watch/watch_hub.cpp berth_watch 
 plant 'a record erased that was not cut off' config-sqlite common/eventlog/log_writer_load.cpp \
   berth_log_writer 's/EraseThrough(begin_.position(),/EraseThrough(begin_.position() + 1,/'
 plant 'a watch resumed where the log was cut' config-sqlite common/eventlog/log_writer.cpp \
-  berth_log_writer 's/revision.position() <= begin_.position() ||/revision.position() == 0 ||/'
+  berth_log_writer 's/if (revision.position() < begin_.position())/if (revision.position() == 0)/'
 plant 'memory that is promised twice' scheduler services/scheduler/feasibility.cpp \
   berth_scheduler 's/memory_bytes() > memory_left/memory_bytes() > capacity.memory_bytes()/'
 plant "a stale leader's write" config-database common/eventlog/log_writer.cpp berth_log_writer \

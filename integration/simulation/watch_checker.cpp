@@ -119,7 +119,7 @@ class Follower {
   // Whether where it resumed is not in the log any more.
   bool ResumedCutOff() const {
     return std::any_of(truth_.cuts.begin(), truth_.cuts.end(), [this](const auto& cut) {
-      return cut.first <= now_ && resumed_ <= cut.second;
+      return cut.first <= now_ && resumed_ < cut.second;
     });
   }
 
