@@ -11,7 +11,9 @@ AccessSubscription::AccessSubscription(Subscription::Opener opener, AccessView* 
                                        Executor* executor, IdSource* ids)
     : view_(view),
       subscription_("access", std::move(opener), WatchClient(), executor, ids,
-                    [this](const WatchClient::Update& update) { Updated(update); }) {}
+                    [this](const WatchClient::Update& update) { Updated(update); }) {
+  subscription_.SetRetryDelayMax(Subscription::kServiceRetryDelayMax);
+}
 
 Subscription::Opener AccessSubscription::Over(std::shared_ptr<Channel> channel) {
   return [channel = std::move(channel)](const auto& resume, auto received, auto ended) {

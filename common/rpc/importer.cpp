@@ -24,6 +24,7 @@ void Importer::Follow(std::vector<Source> sources) {
     followed.subscription = std::make_unique<Subscription>(
         source.name, std::move(source.open), WatchClient(), executor_, ids_,
         [this, name = source.name](const WatchClient::Update& update) { Updated(name, update); });
+    followed.subscription->SetRetryDelayMax(Subscription::kServiceRetryDelayMax);
     followed.subscription->Start();
   }
 }

@@ -79,7 +79,7 @@ void Subscription::Ended(const absl::Status& status) {
                                                  {"why", status.message()}});
   }
   const absl::Duration ceiling =
-      std::min(kRetryDelayMax, kRetryDelayMin * (1 << std::min(failures_, 10)));
+      std::min(retry_delay_max_, kRetryDelayMin * (1 << std::min(failures_, 10)));
   // Full jitter: everybody who lost the same server comes back at another time.
   uint32_t random = 0;
   const std::string nonce = ids_->NewNonce();

@@ -24,6 +24,8 @@ class Subscription {
  public:
   static constexpr absl::Duration kRetryDelayMin = absl::Milliseconds(100);
   static constexpr absl::Duration kRetryDelayMax = absl::Seconds(10);
+  // Of a service that follows another: there are few, and while one waits it lets nobody in.
+  static constexpr absl::Duration kServiceRetryDelayMax = absl::Seconds(2);
   // A stream that brings nothing, not even a bookmark, for so long is given up; one that has
   // brought nothing yet, although a watch begins with a message at once, sooner.
   static constexpr absl::Duration kSilenceMax = absl::Seconds(30);
@@ -54,6 +56,9 @@ class Subscription {
                std::function<void(const absl::Status&)> disconnected = nullptr);
   ~Subscription();
 
+  // Instead of kRetryDelayMax. Before Start.
+  void SetRetryDelayMax(absl::Duration delay) { retry_delay_max_ = delay; }
+
   void Start() { Connect(); }
 
   // Begins anew from a snapshot: what was received could not be used.
@@ -75,6 +80,7 @@ class Subscription {
   const std::function<void(const WatchClient::Update&)> updated_;
   const std::function<void(const absl::Status&)> disconnected_;
 
+  absl::Duration retry_delay_max_ = kRetryDelayMax;
   // Steps that were posted for an earlier stream, or for a subscription that is gone, do nothing.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   uint64_t generation_ = 0;
