@@ -275,20 +275,25 @@ TEST_CASE("a standby that is behind a cut begins where the log does", "[eventlog
   CHECK(Verify(Reader(world).get()) == absl::OkStatus());
 }
 
+// Whoever can write rows beside a log that was cut, of a service that has ended.
+std::unique_ptr<MemoryEventLog> WriterOfCutLog(World* world) {
+  {
+    Process process(world, Limits());
+    for (int i = 0; i < 5; ++i) REQUIRE(process.Promote("a").ok());
+    REQUIRE(Cut(*world, &process, 4) == absl::OkStatus());
+  }
+  auto log = Reader(*world);
+  REQUIRE(log->TakeLease({"somebody"}, absl::Seconds(1)).ok());
+  return log;
+}
+
 TEST_CASE("a base that is not what it was is never begun with", "[eventlog][cut]") {
   World world;
-  {
-    Process process(&world, Limits());
-    for (int i = 0; i < 5; ++i) REQUIRE(process.Promote("a").ok());
-    REQUIRE(Cut(world, &process, 4) == absl::OkStatus());
-  }
-  const auto log = Reader(world);
-  REQUIRE(log->TakeLease({"somebody"}, absl::Seconds(1)).ok());
+  const auto log = WriterOfCutLog(&world);
   const uint64_t head = log->ReadRows()->position;
   eventlog::v1::Snapshot base = *FromRow(**log->GetRow(kBaseRowKey));
   eventlog::v1::LogBegin begin = *ReadLogBegin("counter", log.get());
   const auto put_base = [&](const std::string& row) {
-    // As whoever can write rows would.
     begin.set_base_digest(Blake2b256({row}));
     REQUIRE(
         log->Append(head, {}, {{kBaseRowKey, row}, {kLogBeginRowKey, begin.SerializeAsString()}}) ==
@@ -323,7 +328,6 @@ TEST_CASE("a base that is not what it was is never begun with", "[eventlog][cut]
     what = "a newer one";
   }
   CHECK_THAT(std::string(Verify(log.get()).message()), Catch::Contains(what));
-  const auto fresh = Reader(world);
   world.clock.Advance(absl::Seconds(10));
   Process process(&world, Limits());
   CHECK(absl::IsDataLoss(process.started));
@@ -333,13 +337,7 @@ TEST_CASE("a base that is not what it was is never begun with", "[eventlog][cut]
 
 TEST_CASE("a base that somebody else has put is found", "[eventlog][cut][verify]") {
   World world;
-  {
-    Process process(&world, Limits());
-    for (int i = 0; i < 5; ++i) REQUIRE(process.Promote("a").ok());
-    REQUIRE(Cut(world, &process, 4) == absl::OkStatus());
-  }
-  const auto log = Reader(world);
-  REQUIRE(log->TakeLease({"somebody"}, absl::Seconds(1)).ok());
+  const auto log = WriterOfCutLog(&world);
   eventlog::v1::Snapshot base = *FromRow(**log->GetRow(kBaseRowKey));
   config::v1::StateSnapshot state;
   REQUIRE(state.ParseFromString(base.state()));

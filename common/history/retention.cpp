@@ -87,6 +87,7 @@ absl::StatusOr<std::shared_ptr<Retention::UnderWay>> Retention::Begin(
 absl::Status Retention::LookForCut(const LogSource& source, UnderWay* cut) {
   BERTH_ASSIGN_OR_RETURN(const std::vector<StoredRecord> read,
                          cut->log->Read(cut->position, Replay::kStepRecords));
+  bool young = false;
   for (const StoredRecord& stored : read) {
     eventlog::v1::Record record;
     if (!record.ParseFromString(stored.bytes)) {
@@ -94,14 +95,11 @@ absl::Status Retention::LookForCut(const LogSource& source, UnderWay* cut) {
                                               stored.position,
                                               ": the record cannot be read; restore a backup"));
     }
-    const bool old = FromTimestamp(record.time()) <= cut->kept_from;
-    if (!old || stored.position > cut->durable) {
-      cut->replay.emplace(source.stream, At(cut->position), cut->durable, cut->state.get());
-      return absl::OkStatus();
-    }
+    young = stored.position > cut->durable || FromTimestamp(record.time()) > cut->kept_from;
+    if (young) break;
     cut->position = stored.position;
   }
-  if (read.empty()) {
+  if (young || read.empty()) {
     cut->replay.emplace(source.stream, At(cut->position), cut->durable, cut->state.get());
   }
   return absl::OkStatus();

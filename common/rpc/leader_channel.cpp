@@ -22,12 +22,10 @@ struct LeaderChannel::Seen {
   std::function<absl::Status(const std::string&)> received;
   std::function<void(absl::Status)> ended;
 
-  // False: it was over before.
-  bool End(absl::Status status) {
+  // Does nothing where it was over before.
+  void End(absl::Status status) {
     MutexLock lock(&mutex);
-    if (std::exchange(over, true)) return false;
-    ended(std::move(status));
-    return true;
+    if (!std::exchange(over, true)) ended(std::move(status));
   }
 };
 
