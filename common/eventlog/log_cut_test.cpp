@@ -353,6 +353,17 @@ TEST_CASE("a base that somebody else has put is found", "[eventlog][cut][verify]
   CHECK_THAT(std::string(found.message()), Catch::Contains("no record says"));
 }
 
+TEST_CASE("a snapshot of what was cut off is found", "[eventlog][cut][verify]") {
+  World world;
+  const auto log = WriterOfCutLog(&world);
+  eventlog::v1::Snapshot snapshot = *FromRow(**log->GetRow(kBaseRowKey));
+  snapshot.set_position(3);
+  REQUIRE(log->Append(log->ReadRows()->position, {}, {{kSnapshotRowKey, ToRow(snapshot)}}).ok());
+  const absl::Status found = Verify(log.get());
+  CHECK(absl::IsDataLoss(found));
+  CHECK_THAT(std::string(found.message()), Catch::Contains("position 3"));
+}
+
 // A log that is cut between two reads.
 struct CutMeanwhile : public LogReader {
   explicit CutMeanwhile(std::unique_ptr<LogReader> to_read) : log(std::move(to_read)) {}

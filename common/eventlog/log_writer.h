@@ -267,6 +267,7 @@ class LogWriter {
   absl::Status ReplayRecord(const StoredRecord& stored);
   absl::Status ApplyStored(const StoredRecord& stored, const eventlog::v1::Record& record);
   bool SnapshotIsDue() const;
+  eventlog::v1::Snapshot ToSnapshot(const SavedState& saved, absl::Time record_time) const;
   RowChange MakeSnapshot();
   void EraseCutOff();
 

@@ -146,15 +146,22 @@ bool LogWriter::SnapshotIsDue() const {
          bytes_since_snapshot_ >= snapshot_bytes_;
 }
 
-RowChange LogWriter::MakeSnapshot() {
+eventlog::v1::Snapshot LogWriter::ToSnapshot(const SavedState& saved,
+                                             absl::Time record_time) const {
   eventlog::v1::Snapshot snapshot;
   snapshot.set_stream(stream_);
-  snapshot.set_position(position_);
-  snapshot.set_record_hash(hash_);
-  *snapshot.mutable_record_time() = ToTimestamp(record_time_);
-  snapshot.set_state_format(machine_->SavedFormat());
+  snapshot.set_position(saved.position);
+  snapshot.set_record_hash(saved.record_hash);
+  *snapshot.mutable_record_time() = ToTimestamp(record_time);
+  snapshot.set_state_format(saved.format);
   snapshot.set_state_version(machine_->StateVersion());
-  snapshot.set_state(machine_->Save());
+  snapshot.set_state(saved.bytes);
+  return snapshot;
+}
+
+RowChange LogWriter::MakeSnapshot() {
+  eventlog::v1::Snapshot snapshot =
+      ToSnapshot({position_, hash_, machine_->SavedFormat(), machine_->Save()}, record_time_);
   *snapshot.mutable_requests() = requests_->Save();
   snapshot_position_ = position_;
   snapshot_bytes_ = snapshot.state().size() + snapshot.requests().ByteSizeLong();
@@ -164,14 +171,7 @@ RowChange LogWriter::MakeSnapshot() {
 
 void LogWriter::EnqueueCut(const SavedState& base, absl::Time record_time,
                            std::function<void(absl::Status)> done) {
-  eventlog::v1::Snapshot snapshot;
-  snapshot.set_stream(stream_);
-  snapshot.set_position(base.position);
-  snapshot.set_record_hash(base.record_hash);
-  *snapshot.mutable_record_time() = ToTimestamp(record_time);
-  snapshot.set_state_format(base.format);
-  snapshot.set_state_version(machine_->StateVersion());
-  snapshot.set_state(base.bytes);
+  const eventlog::v1::Snapshot snapshot = ToSnapshot(base, record_time);
   std::string row = ToRow(snapshot);
   eventlog::v1::LogBegin begin;
   begin.set_position(base.position);
