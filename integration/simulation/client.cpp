@@ -57,8 +57,15 @@ void Client::Think(Running* running) {
                                [this, running] { Ask(running); });
 }
 
+std::optional<Asked> Client::TakeLast() {
+  if (last_.empty()) return std::nullopt;
+  Asked asked = std::move(last_.front());
+  last_.pop_front();
+  return asked;
+}
+
 void Client::Ask(Running* running) {
-  asked_ = finishing_ ? std::exchange(last_, std::nullopt) : options_.next(&random_);
+  asked_ = finishing_ ? TakeLast() : options_.next(&random_);
   if (!asked_.has_value()) {
     if (!finishing_) Think(running);
     return;
@@ -82,10 +89,13 @@ void Client::Try(Running* running) {
   options.request_id = (*history_)[operation_].request_id;
   running->channel->CallBytesAsync(
       *asked_->method, asked_->request, options,
-      [this, running](const absl::StatusOr<std::string>& outcome) { Tried(running, outcome); });
+      [this, running](absl::StatusOr<std::string> outcome) { Tried(running, std::move(outcome)); });
 }
 
-void Client::Tried(Running* running, const absl::StatusOr<std::string>& outcome) {
+void Client::Tried(Running* running, absl::StatusOr<std::string> outcome) {
+  if (outcome.ok() && options_.recorded != nullptr) {
+    outcome = options_.recorded(*asked_, *outcome);
+  }
   Operation& operation = (*history_)[operation_];
   if (!IsSure(outcome.status())) {
     if (!finishing_ && (repeating_ || random_.Chance(kLosesPatiencePerMille))) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +45,8 @@ class Client {
     absl::Duration think_most = absl::Milliseconds(300);
     // What it asks next; nullopt: nothing now.
     std::function<std::optional<Asked>(Random*)> next;
+    // What of an answer is recorded, and so the same each time; empty: all of it.
+    std::function<std::string(const Asked&, const std::string&)> recorded = nullptr;
     // Hears of every answer; may be empty.
     std::function<void(const Asked&, const absl::StatusOr<std::string>&)> answered = nullptr;
   };
@@ -52,11 +56,11 @@ class Client {
 
   Process& process() { return process_; }
 
-  // Finishes what it is at, asks `last` where there is one, and nothing any more; nor does it lose
-  // patience.
-  void Finish(std::optional<Asked> last) {
+  // Finishes what it is at, asks `last`, one after the other, and nothing any more; nor does it
+  // lose patience.
+  void Finish(std::vector<Asked> last) {
     finishing_ = true;
-    last_ = std::move(last);
+    last_.assign(std::make_move_iterator(last.begin()), std::make_move_iterator(last.end()));
   }
   bool idle() const { return !asking_; }
   // It waits for nothing that it asked for by `since`, and repeats nothing of it any more.
@@ -69,8 +73,9 @@ class Client {
 
   void Think(Running* running);
   void Ask(Running* running);
+  std::optional<Asked> TakeLast();
   void Try(Running* running);
-  void Tried(Running* running, const absl::StatusOr<std::string>& outcome);
+  void Tried(Running* running, absl::StatusOr<std::string> outcome);
 
   World* const world_;
   Network* const network_;
@@ -78,7 +83,7 @@ class Client {
   std::vector<Operation>* const history_;
   Random random_;
   bool finishing_ = false;
-  std::optional<Asked> last_;
+  std::deque<Asked> last_;
   bool asking_ = false;
   bool repeating_ = false;
   std::optional<Asked> asked_;

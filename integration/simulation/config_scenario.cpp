@@ -5,26 +5,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "berth/eventlog/v1/record.pb.h"
-#include "common/check/check.h"
 #include "integration/simulation/client.h"
 #include "integration/simulation/config_workload.h"
 #include "integration/simulation/faults.h"
 #include "integration/simulation/hosted_services.h"
 #include "integration/simulation/identities.h"
-#include "integration/simulation/read_checker.h"
 #include "integration/simulation/repeatable_libraries.h"
-#include "integration/simulation/service_host.h"
-#include "integration/simulation/stream_model.h"
-#include "integration/simulation/watch_checker.h"
+#include "integration/simulation/simulated_service.h"
 #include "integration/simulation/watcher.h"
-#include "integration/simulation/write_checker.h"
 #include "services/config/service.h"
 
 namespace berth::simulation {
 namespace {
 
-constexpr char kStream[] = "config";
 // Of the service, on a database: one leads.
 constexpr int kCopies = 3;
 constexpr int kPeople = 4;
@@ -69,18 +62,14 @@ class ConfigWorld {
   ConfigWorld(uint64_t seed, On on, bool show) : world_(seed) {
     if (show) world_.trace().Show();
     if (on == On::kDatabase) database_ = std::make_shared<MemoryDatabase>(&database_clock_);
-    const int copies = on == On::kDatabase ? kCopies : 1;
-    for (int i = 0; i < copies; ++i) {
-      hosts_.push_back(std::make_unique<ServiceHost>(&world_, &network_, &journal_,
-                                                     absl::StrCat("config-", i), database_,
-                                                     MakeConfig, KeepAccess));
-    }
+    config_ = std::make_unique<SimulatedService<config::State>>(
+        &world_, &network_, MakeConfig, KeepAccess, database_, on == On::kDatabase ? kCopies : 1);
     AddClients();
     AddWatchers();
   }
 
   Outcome Run() {
-    for (const auto& host : hosts_) host->process().Begin();
+    config_->Begin();
     for (const auto& client : clients_) client->process().Begin();
     for (const auto& watcher : watchers_) watcher->process().Begin();
     faults_.Begin(FaultTargets());
@@ -92,13 +81,6 @@ class ConfigWorld {
   }
 
  private:
-  // Where the copies of the service are.
-  std::vector<std::string> Addresses() const {
-    std::vector<std::string> addresses;
-    for (const auto& host : hosts_) addresses.push_back(host->process().name());
-    return addresses;
-  }
-
   void AddClients() {
     for (int i = 0; i <= kPeople; ++i) {
       const bool person = i < kPeople;
@@ -107,7 +89,7 @@ class ConfigWorld {
       options.name = person ? PersonName(i) : "scheduler";
       options.principal = identity.principal;
       options.credentials = identity.credentials;
-      options.servers = Addresses();
+      options.servers = config_->addresses();
       options.next = person ? AskConfig : ReportRollouts;
       // No write that fails tells this one to look for another leader.
       if (i == 0) options.next = AskConfigQuestions;
@@ -120,10 +102,10 @@ class ConfigWorld {
     for (int i = 0; i < kWatchers; ++i) {
       Watcher::Options options;
       options.name = absl::StrCat("watcher-", i);
-      options.stream = kStream;
+      options.stream = config::State::kStream;
       options.topic = config::State::kEnvironmentsTopic;
       options.credentials = ServiceMember("scheduler").credentials;
-      options.servers = Addresses();
+      options.servers = config_->addresses();
       options.open = [](std::shared_ptr<rpc::Channel> channel) {
         return rpc::Subscription::Over<config::v1::WatchEnvironmentsRequest>(std::move(channel));
       };
@@ -133,7 +115,7 @@ class ConfigWorld {
 
   Faults::Targets FaultTargets() {
     Faults::Targets targets;
-    for (const auto& host : hosts_) targets.hosts.push_back(host.get());
+    for (const auto& host : config_->hosts()) targets.hosts.push_back(host.get());
     for (const auto& client : clients_) targets.peers.push_back(&client->process());
     for (const auto& watcher : watchers_) {
       targets.peers.push_back(&watcher->process());
@@ -152,7 +134,8 @@ class ConfigWorld {
     faults_.Mend();
     // However little was answered before, there is a question to check.
     for (const auto& client : clients_) {
-      client->Finish(client == clients_.front() ? std::optional(AskEnvironments()) : std::nullopt);
+      client->Finish(client == clients_.front() ? std::vector{AskEnvironments()}
+                                                : std::vector<Asked>());
     }
   }
 
@@ -165,17 +148,8 @@ class ConfigWorld {
     }
     std::vector<WatchHistory> watched;
     for (const auto& watcher : watchers_) watched.push_back(watcher->History());
-    ReplayOf<config::State> model;
-    for (const absl::Status& status :
-         {CheckWrites(journal_.entries(), kStream, history_),
-          CheckReads(journal_.entries(), kStream, history_, &model,
-                     [&model](const Operation& question) {
-                       return AnswerOfConfig(model.state(), question);
-                     }),
-          CheckWatches(
-              journal_.entries(), kStream,
-              [] { return std::make_unique<ReplayOf<config::State>>(); }, watched),
-          CheckLogAnew()}) {
+    for (const absl::Status& status : {config_->CheckHistory(history_, AnswerOfConfig),
+                                       config_->CheckWatched(watched), config_->EndAndCheckLog()}) {
       if (!status.ok()) return world_.Fail(status.ToString());
     }
     numbers_["messages of watches"] = 0;
@@ -184,28 +158,19 @@ class ConfigWorld {
     }
   }
 
-  absl::Status CheckLogAnew() {
-    for (const auto& host : hosts_) host->End();
-    return hosts_.front()->CheckLog(std::make_unique<LoggedStateOf<config::State>>());
-  }
-
   Outcome Result() {
     Outcome outcome;
     outcome.failure = world_.failure();
     outcome.trace_hash = world_.trace().hash();
     outcome.history = world_.trace().lines();
     numbers_["steps"] = world_.steps();
-    numbers_["records"] = journal_.entries().size();
-    for (const Journal::Entry& entry : journal_.entries()) {
-      eventlog::v1::Record record;
-      BERTH_CHECK(record.ParseFromString(entry.record.bytes));
-      if (record.method() == "LeaderStarted") ++numbers_["takeovers"];
-    }
+    numbers_["records"] = config_->entries().size();
+    numbers_["lives"] = config_->lives();
+    numbers_["takeovers"] = config_->takeovers();
     for (const Operation& operation : history_) {
       ++numbers_[operation.IsCommand() ? "commands" : "questions"];
       if (!operation.answered.has_value()) ++numbers_["operations of unknown outcome"];
     }
-    for (const auto& host : hosts_) numbers_["lives"] += host->process().lives();
     numbers_.insert(faults_.numbers().begin(), faults_.numbers().end());
     outcome.numbers = numbers_;
     return outcome;
@@ -214,11 +179,10 @@ class ConfigWorld {
   World world_;
   Network network_{&world_};
   Faults faults_{&world_, &network_};
-  Journal journal_{&world_, kStream};
   WorldClock database_clock_{&world_};
   std::shared_ptr<MemoryDatabase> database_;
   std::vector<Operation> history_;
-  std::vector<std::unique_ptr<ServiceHost>> hosts_;
+  std::unique_ptr<SimulatedService<config::State>> config_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
   std::map<std::string, uint64_t> numbers_;

@@ -5,6 +5,7 @@
 #include "common/check/check.h"
 #include "common/status/status_macros.h"
 #include "integration/simulation/identities.h"
+#include "integration/simulation/secrets_workload.h"
 
 namespace berth::simulation {
 namespace {
@@ -13,6 +14,7 @@ using config::v1::DeployRequest;
 
 constexpr uint64_t kApps = 3;
 constexpr uint64_t kEnvironments = 2;
+constexpr uint64_t kHostnames = 8;
 // Large enough that a watcher that stands still falls off its ring now and then.
 constexpr uint64_t kLargeValueBytes = 60'000;
 
@@ -21,14 +23,24 @@ std::string Environment(Random* random) {
   return absl::StrCat("env-", random->Below(kEnvironments));
 }
 
-// Some ask for one host, or for hosts with a label.
+// Some ask for one host, for hosts with a label, or for a secret.
 std::string Worker(Random* random) {
   const uint64_t choice = random->Below(10);
   if (choice == 0) {
     return absl::StrCat("  worker: {placement: {host: ", HostName(random->Below(kHosts)), "}}\n");
   }
   if (choice == 1) return "  worker: {placement: {require: {zone: a}}}\n";
+  if (choice < 5) {
+    return absl::StrCat("  worker: {secrets: [", SecretName(random->Below(kSecrets)), "]}\n");
+  }
   return "  worker: {}\n";
+}
+
+// Some that another environment may have.
+std::string Routes(Random* random) {
+  if (random->Chance(400)) return "";
+  return absl::StrCat("routes:\n  public: {listen: tls/443, host: ", AnyHostname(random),
+                      ", to: web.http}\n");
 }
 
 }  // namespace
@@ -40,9 +52,10 @@ Asked AskToDeploy(Random* random) {
   const size_t value_bytes = random->Chance(50) ? kLargeValueBytes : random->Below(100);
   request.set_manifest_yaml(absl::StrCat(
       "schema: berth/v1\napp: ", App(random),
-      "\nimage: registry.example/app\nprocesses:\n  web:\n    resources: {cpu: 100m, memory: ",
+      "\nimage: registry.example/app\nprocesses:\n  web:\n    ports: {http: 8080}\n    resources: "
+      "{cpu: 100m, memory: ",
       16 + 16 * random->Below(4), "MiB}\n    env: {VALUE: \"", std::string(value_bytes, 'x'),
-      "\"}\n", random->Chance(30) ? "    wrong: 1\n" : Worker(random)));
+      "\"}\n", random->Chance(30) ? "    wrong: 1\n" : Worker(random), Routes(random)));
   request.set_manifest_file("berth.yaml");
   // Without a digest it is refused.
   request.set_image(random->Chance(30)
@@ -100,6 +113,10 @@ Asked AskEnvironments() {
   config::v1::ListEnvironmentsRequest request;
   request.set_org(kOrg);
   return Question(request);
+}
+
+std::string AnyHostname(Random* random) {
+  return absl::StrCat("www-", random->Below(kHostnames), ".example.com");
 }
 
 types::v1::EnvironmentName AnyEnvironment(Random* random) {

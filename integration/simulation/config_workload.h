@@ -14,6 +14,9 @@ namespace berth::simulation {
 // One of those that are deployed to.
 types::v1::EnvironmentName AnyEnvironment(Random* random);
 
+// One that routes are made for, of few.
+std::string AnyHostname(Random* random);
+
 // What people ask of berth-config: deploys, good and bad, of few apps, so that they meet each
 // other.
 std::optional<Asked> AskConfig(Random* random);

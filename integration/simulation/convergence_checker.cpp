@@ -18,12 +18,26 @@ bool IsGivenUp(const scheduler::Instance& instance) {
          instance.failures_in_row >= scheduler::State::kFailuresMax;
 }
 
+// Whether the process asks for a secret that is not set, or was not when its rollout began.
+bool LacksSecret(const scheduler::State& state, const scheduler::Environment& environment,
+                 const config::v1::Process& process) {
+  const scheduler::SecretVersions& active =
+      state.ActiveSecrets(ToString(environment.wanted.name()));
+  for (const std::string& name : process.secrets().names()) {
+    if (!active.contains(name) || !environment.secret_versions.contains(name)) return true;
+  }
+  return false;
+}
+
 // Whether a host could take one more replica, which the scheduler says that none can.
 absl::Status CheckNoRoom(const scheduler::State& state, const scheduler::Environment& environment,
                          const std::string& type, const std::string& what) {
   const config::v1::Release& release = environment.wanted.desired();
   const auto process = release.manifest().processes().find(type);
-  if (process == release.manifest().processes().end()) return absl::OkStatus();
+  if (process == release.manifest().processes().end() ||
+      LacksSecret(state, environment, process->second)) {
+    return absl::OkStatus();
+  }
   const scheduler::Demand demand{environment.wanted.name().org(), &process->second, release.image(),
                                  release.image_is_local()};
   for (const auto& [name, host] : state.hosts()) {

@@ -35,8 +35,13 @@ const sqlite3_io_methods* OriginalOf(sqlite3_file* file) {
 }
 
 std::string ContentOf(const std::string& path) {
+  std::error_code missing;
+  const uintmax_t size = std::filesystem::file_size(path, missing);
+  std::string content(missing ? 0 : size, '\0');
   std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  in.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<size_t>(in.gcount()));
+  return content;
 }
 
 // In memory where the machine has such a folder: thousands of seeds sync nothing for real.

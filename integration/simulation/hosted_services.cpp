@@ -5,7 +5,9 @@
 
 #include "integration/simulation/identities.h"
 #include "services/config/service.h"
+#include "services/edge_router/service.h"
 #include "services/scheduler/service.h"
+#include "services/secrets/service.h"
 
 namespace berth::simulation {
 namespace {
@@ -27,19 +29,39 @@ Served MakeConfig(const Foundation& on) {
                                                      on.life->ids(), on.access));
 }
 
-ServiceHost::Make MakeScheduler(Network* network, std::string config, std::string others,
-                                const SigningKey* grant_key) {
+ServiceHost::Make MakeSecrets(const KeyRing* key_ring) {
+  return [key_ring](const Foundation& on) {
+    return Serve(on,
+                 std::make_shared<secrets::Service>(secrets::Dependencies{
+                     on.log, on.executor, on.life->clock(), on.life->ids(), on.access, key_ring}));
+  };
+}
+
+ServiceHost::Make MakeEdgeRouter(Network* network, Platform platform) {
+  return [=](const Foundation& on) {
+    const auto service = std::make_shared<edge_router::Service>(
+        on.log, on.executor, on.life->clock(), on.life->ids(), on.access);
+    Served served = Serve(on, service);
+    served.follow = [=, life = on.life] {
+      const rpc::Credentials credentials = ServiceMember("edge-router").credentials;
+      service->Follow(network->Connect(life, credentials, {platform.config}),
+                      network->Connect(life, credentials, {platform.scheduler}));
+    };
+    return served;
+  };
+}
+
+ServiceHost::Make MakeScheduler(Network* network, Platform platform, const SigningKey* grant_key) {
   return [=](const Foundation& on) {
     const auto service = std::make_shared<scheduler::Service>(on.log, on.executor, on.life->clock(),
                                                               on.life->ids(), on.access);
     Served served = Serve(on, service);
     served.follow = [=, life = on.life] {
       const rpc::Credentials credentials = ServiceMember("scheduler").credentials;
-      const std::shared_ptr<rpc::Channel> to_others = network->Connect(life, credentials, {others});
-      service->Follow({.config = network->Connect(life, credentials, {config}),
-                       .auth = to_others,
-                       .edge_router = to_others,
-                       .secrets = to_others,
+      service->Follow({.config = network->Connect(life, credentials, {platform.config}),
+                       .auth = network->Connect(life, credentials, {platform.auth}),
+                       .edge_router = network->Connect(life, credentials, {platform.edge_router}),
+                       .secrets = network->Connect(life, credentials, {platform.secrets}),
                        .grant_key = grant_key});
     };
     return served;

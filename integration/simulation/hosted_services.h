@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "common/crypto/key_ring.h"
 #include "common/crypto/signature.h"
 #include "integration/simulation/network.h"
 #include "integration/simulation/service_host.h"
@@ -11,9 +12,21 @@ namespace berth::simulation {
 // The services, as a ServiceHost makes them for each of its lives.
 Served MakeConfig(const Foundation& on);
 
-// berth-scheduler follows `config`, and for all other services `others`: names of processes.
+// `key_ring` outlives it.
+ServiceHost::Make MakeSecrets(const KeyRing* key_ring);
+
+// The processes that a service finds the others in.
+struct Platform {
+  std::string auth;
+  std::string config;
+  std::string edge_router;
+  std::string scheduler;
+  std::string secrets;
+};
+
+ServiceHost::Make MakeEdgeRouter(Network* network, Platform platform);
+
 // `grant_key` outlives it.
-ServiceHost::Make MakeScheduler(Network* network, std::string config, std::string others,
-                                const SigningKey* grant_key);
+ServiceHost::Make MakeScheduler(Network* network, Platform platform, const SigningKey* grant_key);
 
 }  // namespace berth::simulation

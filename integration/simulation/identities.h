@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "common/crypto/sealed_box.h"
+#include "common/crypto/signature.h"
 #include "common/rpc/access_view.h"
 #include "common/rpc/gate.h"
 #include "common/watch/watch_hub.h"
@@ -17,6 +19,10 @@ inline constexpr char kOrg[] = "home";
 inline constexpr uint64_t kHosts = 3;
 std::string HostName(uint64_t number);
 
+// Its edges, as its hosts.
+inline constexpr uint64_t kEdges = 2;
+std::string EdgeName(uint64_t number);
+
 // Somebody whom a service knows, and how they show it.
 struct Identity {
   std::string principal;
@@ -26,6 +32,11 @@ struct Identity {
 Identity Person(const std::string& name);
 Identity ServiceMember(const std::string& name);
 Identity HostMember(const std::string& name);
+Identity EdgeMember(const std::string& name);
+
+// The key that a machine is known by, and the one that is sealed to.
+SigningKey SigningKeyOf(const Identity& machine);
+SealingKey SealingKeyOf(const Identity& machine);
 
 // Whom services let in: everybody's name.
 struct Members {
@@ -33,9 +44,10 @@ struct Members {
   std::vector<std::string> admins;
   std::vector<std::string> services;
   std::vector<std::string> hosts;
+  std::vector<std::string> edges;
 };
 
-// The hosts among them, as auth's watch of machines shows them.
+// The hosts and edges among them, as auth's watch of machines shows them.
 TopicEntries Machines(const Members& members);
 
 // Tells a life's gate what auth would say. Nobody comes or goes.

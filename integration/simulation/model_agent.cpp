@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/check/check.h"
+#include "common/secrets/bundle.h"
 #include "common/time/timestamp.h"
 #include "integration/simulation/identities.h"
 #include "services/scheduler/state.h"
@@ -14,7 +15,7 @@ namespace {
 
 using scheduler::v1::Assignment;
 
-constexpr absl::Duration kReportInterval = absl::Seconds(5);
+constexpr absl::Duration kFetchRetry = absl::Seconds(1);
 constexpr absl::Duration kStartMost = absl::Seconds(3);
 constexpr absl::Duration kStopMost = absl::Seconds(1);
 constexpr absl::Duration kRunMost = absl::Seconds(20);
@@ -39,46 +40,51 @@ std::map<std::string, Assignment> ParseAssignments(const WatchClient::Entries& e
 
 }  // namespace
 
-// Sends reports, one at a time, for one life of the agent.
-class ModelAgent::Reporter {
- public:
-  Reporter(ModelAgent* agent, Life* life)
-      : agent_(agent),
-        executor_(life->NewExecutor()),
-        channel_(agent->network_->Connect(life, HostMember(agent->host()).credentials,
-                                          agent->options_.schedulers)) {
-    agent->reporter_ = this;
-    Tick();
+// One life.
+struct ModelAgent::Running {
+  Running(ModelAgent* of, Life* life)
+      : agent(of),
+        executor(life->NewExecutor()),
+        scheduler(Connect(life, of->options_.schedulers)),
+        secrets(Connect(life, of->options_.secrets)),
+        reporter(life, [this](std::function<void()> answered) {
+          scheduler->CallAsync<scheduler::v1::ReportResponse>(
+              agent->MakeReport(), {},
+              [answered](const absl::StatusOr<scheduler::v1::ReportResponse>&) { answered(); });
+        }) {
+    agent->running_ = this;
+    for (const auto& [instance, local] : agent->instances_) {
+      if (local.fetching) Fetch(local.assignment);
+    }
   }
-  ~Reporter() {
-    if (agent_->reporter_ == this) agent_->reporter_ = nullptr;
-  }
-
-  void Report() {
-    executor_->Post([this] { Send(); });
-  }
-
- private:
-  void Tick() {
-    Report();
-    executor_->PostAfter(kReportInterval, [this] { Tick(); });
+  ~Running() {
+    if (agent->running_ == this) agent->running_ = nullptr;
   }
 
-  void Send() {
-    due_ = std::exchange(under_way_, true);
-    if (due_) return;
-    channel_->CallAsync<scheduler::v1::ReportResponse>(
-        agent_->MakeReport(), {}, [this](const absl::StatusOr<scheduler::v1::ReportResponse>&) {
-          under_way_ = false;
-          if (due_) Report();
+  std::shared_ptr<rpc::Channel> Connect(Life* life, const std::vector<std::string>& servers) const {
+    return agent->network_->Connect(life, HostMember(agent->host()).credentials, servers);
+  }
+
+  // Until it has them, or the instance is to be stopped.
+  void Fetch(const Assignment& assignment) {
+    secrets::v1::GetBundleRequest request;
+    *request.mutable_grant() = assignment.secret_grant();
+    secrets->CallAsync<secrets::v1::GetBundleResponse>(
+        request, {},
+        [this, assignment](const absl::StatusOr<secrets::v1::GetBundleResponse>& sealed) {
+          if (sealed.ok()) return agent->Fetched(assignment, *sealed);
+          executor->PostAfter(kFetchRetry, [this, assignment] {
+            const auto local = agent->instances_.find(assignment.instance());
+            if (local != agent->instances_.end() && local->second.fetching) Fetch(assignment);
+          });
         });
   }
 
-  ModelAgent* const agent_;
-  Executor* const executor_;
-  const std::shared_ptr<rpc::Channel> channel_;
-  bool under_way_ = false;
-  bool due_ = false;
+  ModelAgent* const agent;
+  Executor* const executor;
+  const std::shared_ptr<rpc::Channel> scheduler;
+  const std::shared_ptr<rpc::Channel> secrets;
+  Reporter reporter;
 };
 
 ModelAgent::ModelAgent(World* world, Network* network, Options options)
@@ -97,7 +103,7 @@ ModelAgent::ModelAgent(World* world, Network* network, Options options)
                       return rpc::Subscription::Over<scheduler::v1::WatchHostRequest>(
                           std::move(channel));
                     },
-                .begin = [this](Life* life) { return std::make_shared<Reporter>(this, life); },
+                .begin = [this](Life* life) { return std::make_shared<Running>(this, life); },
                 .updated = [this](const WatchClient& client) { Desire(client.entries()); }}) {}
 
 void ModelAgent::Fail(const std::string& what) {
@@ -146,8 +152,36 @@ void ModelAgent::Start(const Assignment& assignment) {
   local.report.set_attempt(assignment.attempt());
   local.report.set_phase(scheduler::v1::PHASE_STARTING);
   *local.report.mutable_start_time() = ToTimestamp(absl::UnixEpoch() + world_->now());
+  local.fetching = assignment.has_secret_grant();
+  if (!local.fetching) return Started(assignment.instance());
+  if (running_ != nullptr) running_->Fetch(assignment);
+}
+
+void ModelAgent::Fetched(const Assignment& assignment,
+                         const secrets::v1::GetBundleResponse& sealed) {
+  const std::string& instance = assignment.instance();
+  const auto local = instances_.find(instance);
+  if (local == instances_.end() || !local->second.fetching ||
+      local->second.assignment.attempt() != assignment.attempt()) {
+    return;
+  }
+  const absl::StatusOr<Bundle> bundle =
+      Bundle::Open(sealed, SealingKeyOf(HostMember(options_.host)));
+  if (!bundle.ok()) {
+    return Fail(absl::StrCat(instance, "'s secrets: ", bundle.status().ToString()));
+  }
+  for (const auto& [name, version] : assignment.secret_versions()) {
+    const auto value = bundle->values().find(name);
+    if (value == bundle->values().end()) return Fail(instance + " lacks the secret " + name);
+    options_.values->Given(assignment.environment(), name, version, value->second);
+  }
+  local->second.fetching = false;
+  Started(instance);
+}
+
+void ModelAgent::Started(const std::string& instance) {
   const bool fails = failing_ && random_.Chance(kFailsPerMille);
-  Become(assignment.instance(), fails ? scheduler::v1::PHASE_FAILED : scheduler::v1::PHASE_READY,
+  Become(instance, fails ? scheduler::v1::PHASE_FAILED : scheduler::v1::PHASE_READY,
          random_.Between(absl::Milliseconds(10), kStartMost));
 }
 
@@ -156,6 +190,7 @@ void ModelAgent::Stop(const Assignment& assignment) {
   const bool known = instances_.contains(instance);
   Local& local = instances_[instance];
   if (std::exchange(local.stopping, true)) return;
+  local.fetching = false;
   if (!known) {
     local.report.set_instance(instance);
     local.report.set_attempt(assignment.attempt());
@@ -203,7 +238,7 @@ void ModelAgent::CheckMemory() {
 }
 
 void ModelAgent::Changed() {
-  if (reporter_ != nullptr) reporter_->Report();
+  if (running_ != nullptr) running_->reporter.Report();
 }
 
 scheduler::v1::ReportRequest ModelAgent::MakeReport() const {

@@ -1,7 +1,7 @@
 #include "integration/simulation/scenario.h"
 
 #include "integration/simulation/config_scenario.h"
-#include "integration/simulation/scheduler_scenario.h"
+#include "integration/simulation/platform_scenario.h"
 
 namespace berth::simulation {
 
@@ -9,7 +9,7 @@ const std::vector<Scenario>& Scenarios() {
   static const auto* const all = new std::vector<Scenario>{
       {"config-sqlite", RunConfigOnSqlite},
       {"config-database", RunConfigOnDatabase},
-      {"scheduler", RunScheduler},
+      {"platform", RunPlatform},
   };
   return *all;
 }

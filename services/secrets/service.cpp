@@ -15,7 +15,6 @@
 namespace berth::secrets {
 namespace {
 
-constexpr char kStream[] = "secrets";
 constexpr char kServicePrincipal[] = "service/secrets";
 constexpr char kGrantingService[] = "scheduler";
 
@@ -45,7 +44,7 @@ absl::Status NotReady() {
 
 Service::Service(Dependencies dependencies)
     : with_(dependencies),
-      state_(kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids,
+      state_(State::kStream, LogWriter::Limits(), with_.log, with_.executor, with_.clock, with_.ids,
              {[this](const State&, uint64_t) { Prepare(); }}),
       dispatcher_(v1::PutSecretRequest::descriptor()->file()->service(0), &state_, with_.access,
                   with_.executor, with_.clock) {

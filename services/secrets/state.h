@@ -46,6 +46,7 @@ class State {
   // Raised where Apply makes another state of old events than the version before did.
   static constexpr uint32_t kStateVersion = 1;
 
+  static constexpr char kStream[] = "secrets";
   static constexpr char kActiveSecretsTopic[] = "active-secrets";
   static constexpr size_t kValueSizeMax = size_t{64} << 10;
   static constexpr size_t kSecretsMax = 1000;   // Of an environment.
