@@ -18,6 +18,7 @@
 #include "common/backup/restore.h"
 #include "common/crypto/hash.h"
 #include "common/eventlog/model_counter.h"
+#include "common/eventlog/model_cut.h"
 #include "common/eventlog/record_chain.h"
 #include "common/eventlog/sqlite_event_log.h"
 #include "common/files/atomic_file.h"
@@ -105,7 +106,11 @@ struct Server {
     source.streams = {"counter"};
     source.open_log =
         [this](const std::string& stream) -> absl::StatusOr<std::unique_ptr<LogReader>> {
-      return std::make_unique<MemoryEventLog>(world.database, stream);
+      auto log =
+          std::make_unique<CutMeanwhile>(std::make_unique<MemoryEventLog>(world.database, stream));
+      log->cut = before_read;
+      log->reads_before = before_read == nullptr ? 0 : 1;
+      return log;
     };
     return MakeBackup(source, archive(), kNow);
   }
@@ -137,6 +142,7 @@ struct Server {
   testing::TempDir folder;
   World world;
   Process process;
+  std::function<void()> before_read;  // What happens before a backup reads records.
 };
 
 // What runs on what was restored.
@@ -177,6 +183,21 @@ void Rewrite(
   }
   REQUIRE((*writer)->Finish() == absl::OkStatus());
   std::filesystem::remove(before);
+}
+
+TEST_CASE("a backup of a log that is cut meanwhile is told to try again", "[backup][cut]") {
+  Server server;
+  server.before_read = [&server] {
+    REQUIRE(Cut(server.world, &server.process, 5) == absl::OkStatus());
+    server.process.executor.Advance(absl::Seconds(1));
+  };
+  const absl::Status overtaken = server.BackUp().status();
+  CHECK(absl::IsUnavailable(overtaken));
+  CHECK_THAT(std::string(overtaken.message()), Catch::Contains("try again"));
+  CHECK(server.FilesBeside() == 1);  // The server's own folder.
+  server.before_read = nullptr;
+  REQUIRE(server.BackUp().status() == absl::OkStatus());
+  CHECK(server.Restore().status() == absl::OkStatus());
 }
 
 TEST_CASE("a restored server has the state, the rows and the files of the one backed up",

@@ -11,6 +11,7 @@
 #include "common/eventlog/log_begin.h"
 #include "common/eventlog/log_verifier.h"
 #include "common/eventlog/model_counter.h"
+#include "common/eventlog/model_cut.h"
 #include "common/eventlog/replay.h"
 #include "common/eventlog/snapshot_row.h"
 #include "common/testing/printers.h"
@@ -26,16 +27,6 @@ LogWriter::Limits Limits(uint64_t snapshot_records = 10'000) {
   return limits;
 }
 
-std::unique_ptr<MemoryEventLog> Reader(const World& world) {
-  return std::make_unique<MemoryEventLog>(world.database, "counter");
-}
-
-types::v1::Moment At(uint64_t position) {
-  types::v1::Moment moment;
-  moment.set_position(position);
-  return moment;
-}
-
 // The status of a replay up to `position`, and how often a was promoted then.
 std::pair<absl::Status, uint64_t> ReplayTo(const World& world, uint64_t position) {
   const auto log = Reader(world);
@@ -44,22 +35,6 @@ std::pair<absl::Status, uint64_t> ReplayTo(const World& world, uint64_t position
   absl::StatusOr<bool> there = false;
   while (there.ok() && !*there) there = replay.Step(log.get());
   return {there.status(), state.state().Count("a")};
-}
-
-// Cuts the log off through `position`, as far as the record that says so.
-absl::Status Cut(const World& world, Process* process, uint64_t position) {
-  const auto log = Reader(world);
-  LoggedStateOf<Counter> state;
-  Replay replay("counter", At(position), log->ReadRows()->position, &state);
-  absl::StatusOr<bool> there = false;
-  while (there.ok() && !*there) there = replay.Step(log.get());
-  REQUIRE(there.status() == absl::OkStatus());
-  absl::Status cut = absl::InternalError("no answer");
-  process->counter.writer().EnqueueCut({position, replay.hash(), state.SavedFormat(), state.Save()},
-                                       FromTimestamp(replay.at().time()),
-                                       [&cut](absl::Status status) { cut = std::move(status); });
-  process->executor.RunUntilIdle();
-  return cut;
 }
 
 absl::Status Verify(LogReader* log) {
@@ -275,6 +250,67 @@ TEST_CASE("a standby that is behind a cut begins where the log does", "[eventlog
   CHECK(Verify(Reader(world).get()) == absl::OkStatus());
 }
 
+// A standby's log, which the leader cuts between two reads.
+struct LogOfStandby : public MemoryEventLog {
+  using MemoryEventLog::MemoryEventLog;
+
+  absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override {
+    if (--reads_before == 0) cut();
+    return MemoryEventLog::Read(after, count_max);
+  }
+
+  int reads_before = 0;
+  std::function<void()> cut;
+};
+
+TEST_CASE("a standby whose log is cut while it loads that loads it again",
+          "[eventlog][cut][replicas]") {
+  World world;
+  Process leader(&world, Limits(), "a:1");
+  for (int i = 0; i < 9; ++i) REQUIRE(leader.Promote("a").ok());
+  LogOfStandby log(world.database, "counter");
+  log.reads_before = 2;
+  bool was_cut = false;
+  log.cut = [&] {
+    REQUIRE(Cut(world, &leader, 8) == absl::OkStatus());
+    leader.executor.Advance(absl::Seconds(1));
+    was_cut = true;
+  };
+  LogWriter::Limits limits = Limits();
+  limits.replay_chunk = 3;
+  ManualExecutor executor(&world.clock);
+  SequentialIdSource ids;
+  EventSourced<Counter> standby("counter", limits, &log, &executor, &world.clock, &ids, {});
+  absl::Status started = absl::UnknownError("not started");
+  standby.Start({"test", "b:1"}, [&](absl::Status status) { started = std::move(status); });
+  executor.RunUntilIdle();
+  REQUIRE(was_cut);
+  executor.Advance(absl::Seconds(2));
+  CHECK(started == absl::OkStatus());
+  CHECK(standby.writer().numbers().standby);
+  CHECK(standby.writer().numbers().cut_position == 8);
+  CHECK(standby.writer().Head().position() == leader.counter.writer().Head().position());
+}
+
+TEST_CASE("a command whose record was cut off is a new one when it comes again",
+          "[eventlog][cut]") {
+  World world;
+  {
+    Process process(&world, Limits());
+    REQUIRE(*process.Promote("a", "once") == 1);
+    REQUIRE(*process.Promote("a", "twice") == 2);
+    REQUIRE(Cut(world, &process, 2) == absl::OkStatus());  // The first one's record.
+    process.executor.Advance(absl::Seconds(1));
+    CHECK(*process.Promote("a", "once") == 3);
+    CHECK(*process.Promote("a", "once") == 3);
+    CHECK(*process.Promote("a", "twice") == 2);
+  }
+  Process process(&world, Limits());
+  CHECK(*process.Promote("a", "once") == 3);
+  CHECK(*process.Promote("a", "twice") == 2);
+  CHECK(Verify(Reader(world).get()) == absl::OkStatus());
+}
+
 // Whoever can write rows beside a log that was cut, of a service that has ended.
 std::unique_ptr<MemoryEventLog> WriterOfCutLog(World* world) {
   {
@@ -363,24 +399,6 @@ TEST_CASE("a snapshot of what was cut off is found", "[eventlog][cut][verify]") 
   CHECK(absl::IsDataLoss(found));
   CHECK_THAT(std::string(found.message()), Catch::Contains("position 3"));
 }
-
-// A log that is cut between two reads.
-struct CutMeanwhile : public LogReader {
-  explicit CutMeanwhile(std::unique_ptr<LogReader> to_read) : log(std::move(to_read)) {}
-
-  absl::StatusOr<std::vector<StoredRecord>> Read(uint64_t after, size_t count_max) override {
-    if (--reads_before == 0) cut();
-    return log->Read(after, count_max);
-  }
-  absl::StatusOr<Rows> ReadRows() override { return log->ReadRows(); }
-  absl::StatusOr<std::optional<std::string>> GetRow(absl::string_view key) override {
-    return log->GetRow(key);
-  }
-
-  std::unique_ptr<LogReader> log;
-  int reads_before = 0;
-  std::function<void()> cut;
-};
 
 TEST_CASE("who reads a log while it is cut is told to try again", "[eventlog][cut]") {
   World world;
