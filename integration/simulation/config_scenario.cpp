@@ -13,6 +13,7 @@
 #include "integration/simulation/repeatable_libraries.h"
 #include "integration/simulation/simulated_service.h"
 #include "integration/simulation/watcher.h"
+#include "integration/simulation/world_clock.h"
 #include "services/config/service.h"
 
 namespace berth::simulation {
@@ -43,27 +44,14 @@ std::shared_ptr<void> KeepAccess(const Foundation& on) {
   return nullptr;
 }
 
-// The world's own clock, by which a database ends leases.
-class WorldClock : public Clock {
- public:
-  explicit WorldClock(const World* world) : world_(world) {}
-
-  absl::Time Now() const override { return absl::UnixEpoch() + world_->now(); }
-  absl::Duration Monotonic() const override { return world_->now(); }
-
- private:
-  const World* const world_;
-};
-
 class ConfigWorld {
  public:
-  enum class On { kSqlite, kDatabase };
-
-  ConfigWorld(uint64_t seed, On on, bool show) : world_(seed) {
+  ConfigWorld(uint64_t seed, KeptOn on, bool show) : world_(seed) {
     if (show) world_.trace().Show();
-    if (on == On::kDatabase) database_ = std::make_shared<MemoryDatabase>(&database_clock_);
+    if (on == KeptOn::kDatabase) database_ = std::make_shared<MemoryDatabase>(&database_clock_);
     config_ = std::make_unique<SimulatedService<config::State>>(
-        &world_, &network_, MakeConfig, KeepAccess, database_, on == On::kDatabase ? kCopies : 1);
+        &world_, &network_, MakeConfig, KeepAccess, database_,
+        on == KeptOn::kDatabase ? kCopies : 1);
     AddClients();
     AddWatchers();
   }
@@ -192,12 +180,12 @@ class ConfigWorld {
 
 Outcome RunConfigOnSqlite(uint64_t seed, bool show) {
   MakeLibrariesRepeatable(seed);
-  return ConfigWorld(seed, ConfigWorld::On::kSqlite, show).Run();
+  return ConfigWorld(seed, KeptOn::kDisks, show).Run();
 }
 
 Outcome RunConfigOnDatabase(uint64_t seed, bool show) {
   MakeLibrariesRepeatable(seed);
-  return ConfigWorld(seed, ConfigWorld::On::kDatabase, show).Run();
+  return ConfigWorld(seed, KeptOn::kDatabase, show).Run();
 }
 
 }  // namespace berth::simulation

@@ -44,8 +44,8 @@ ServiceHost::Make MakeEdgeRouter(Network* network, Platform platform) {
     Served served = Serve(on, service);
     served.follow = [=, life = on.life] {
       const rpc::Credentials credentials = ServiceMember("edge-router").credentials;
-      service->Follow(network->Connect(life, credentials, {platform.config}),
-                      network->Connect(life, credentials, {platform.scheduler}));
+      service->Follow(network->Connect(life, credentials, platform.config),
+                      network->Connect(life, credentials, platform.scheduler));
     };
     return served;
   };
@@ -58,10 +58,10 @@ ServiceHost::Make MakeScheduler(Network* network, Platform platform, const Signi
     Served served = Serve(on, service);
     served.follow = [=, life = on.life] {
       const rpc::Credentials credentials = ServiceMember("scheduler").credentials;
-      service->Follow({.config = network->Connect(life, credentials, {platform.config}),
-                       .auth = network->Connect(life, credentials, {platform.auth}),
-                       .edge_router = network->Connect(life, credentials, {platform.edge_router}),
-                       .secrets = network->Connect(life, credentials, {platform.secrets}),
+      service->Follow({.config = network->Connect(life, credentials, platform.config),
+                       .auth = network->Connect(life, credentials, platform.auth),
+                       .edge_router = network->Connect(life, credentials, platform.edge_router),
+                       .secrets = network->Connect(life, credentials, platform.secrets),
                        .grant_key = grant_key});
     };
     return served;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/crypto/key_ring.h"
 #include "common/crypto/signature.h"
@@ -15,13 +16,13 @@ Served MakeConfig(const Foundation& on);
 // `key_ring` outlives it.
 ServiceHost::Make MakeSecrets(const KeyRing* key_ring);
 
-// The processes that a service finds the others in.
+// The processes that a service finds the others in; of each one leads.
 struct Platform {
-  std::string auth;
-  std::string config;
-  std::string edge_router;
-  std::string scheduler;
-  std::string secrets;
+  std::vector<std::string> auth;
+  std::vector<std::string> config;
+  std::vector<std::string> edge_router;
+  std::vector<std::string> scheduler;
+  std::vector<std::string> secrets;
 };
 
 ServiceHost::Make MakeEdgeRouter(Network* network, Platform platform);

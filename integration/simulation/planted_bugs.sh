@@ -64,14 +64,14 @@ plant 'a record erased that was not cut off' config-sqlite common/eventlog/log_w
   berth_log_writer 's/EraseThrough(begin_.position(),/EraseThrough(begin_.position() + 1,/'
 plant 'a watch resumed where the log was cut' config-sqlite common/eventlog/log_writer.cpp \
   berth_log_writer 's/if (revision.position() < begin_.position())/if (revision.position() == 0)/'
-plant 'memory that is promised twice' platform services/scheduler/feasibility.cpp \
+plant 'memory that is promised twice' platform-sqlite services/scheduler/feasibility.cpp \
   berth_scheduler 's/memory_bytes() > memory_left/memory_bytes() > capacity.memory_bytes()/'
-plant 'a connection that is not waited for' platform services/scheduler/state.cpp berth_scheduler \
-  's/ || open->second == 0;/ || true;/'
-plant 'an endpoint that is not taken out of the table' platform services/edge_router/state.cpp \
-  berth_edge_router 's/import.SaysGone(instance)/false/'
-plant 'a version of a secret that comes twice' platform services/secrets/state.cpp berth_secrets \
-  's/secret->newest + 1/secret->versions.size() + 1/'
+plant 'a connection that is not waited for' platform-sqlite services/scheduler/state.cpp \
+  berth_scheduler 's/ || open->second == 0;/ || true;/'
+plant 'an endpoint that is not taken out of the table' platform-sqlite \
+  services/edge_router/state.cpp berth_edge_router 's/import.SaysGone(instance)/false/'
+plant 'a version of a secret that comes twice' platform-sqlite services/secrets/state.cpp \
+  berth_secrets 's/secret->newest + 1/secret->versions.size() + 1/'
 plant "a stale leader's write" config-database common/eventlog/log_writer.cpp berth_log_writer \
   's/failure.ok() && !appended.ok()/& \&\& !absl::IsAborted(appended)/'
 plant "a stale leader's answer" config-database common/eventlog/log_writer.cpp berth_log_writer \

@@ -31,6 +31,7 @@
 #include "integration/simulation/scheduler_workload.h"
 #include "integration/simulation/secrets_workload.h"
 #include "integration/simulation/simulated_service.h"
+#include "integration/simulation/world_clock.h"
 #include "services/config/state.h"
 #include "services/edge_router/state.h"
 #include "services/scheduler/state.h"
@@ -40,6 +41,8 @@ namespace berth::simulation {
 namespace {
 
 constexpr char kAuthProcess[] = "auth-0";
+// Of each service, on a database: one leads.
+constexpr int kCopies = 2;
 // Little enough that not everything finds room at all times.
 constexpr uint64_t kHostMemoryBytes = uint64_t{512} << 20;
 constexpr absl::Duration kFaultyFor = absl::Seconds(20);
@@ -82,10 +85,14 @@ KeyRing NewKeyRing() {
   return *std::move(ring);
 }
 
-// Services that follow each other, each on a disk of its own, with agents, edges and people.
+// Services that follow each other, with agents, edges and people.
 class PlatformWorld {
  public:
-  PlatformWorld(uint64_t seed, bool show) : world_(seed) {
+  PlatformWorld(uint64_t seed, KeptOn on, bool show)
+      : world_(seed),
+        copies_(on == KeptOn::kDatabase ? kCopies : 1),
+        database_(on == KeptOn::kDatabase ? std::make_shared<MemoryDatabase>(&database_clock_)
+                                          : nullptr) {
     if (show) world_.trace().Show();
     network_.Attach(&auth_);
     scheduler_.SetObserver([this](const StoredRecord& stored) { Observe(stored); });
@@ -173,11 +180,14 @@ class PlatformWorld {
 
   Faults::Targets FaultTargets() {
     Faults::Targets targets;
-    targets.hosts = {config_.hosts().front().get(), edge_router_.hosts().front().get(),
-                     scheduler_.hosts().front().get(), secrets_.hosts().front().get()};
+    for (const auto& host : config_.hosts()) targets.hosts.push_back(host.get());
+    for (const auto& host : secrets_.hosts()) targets.hosts.push_back(host.get());
     // These two are clients of the others, too.
-    targets.peers = {&scheduler_.hosts().front()->process(),
-                     &edge_router_.hosts().front()->process()};
+    for (const auto& host : edge_router_.hosts()) targets.hosts.push_back(host.get());
+    for (const auto& host : scheduler_.hosts()) targets.hosts.push_back(host.get());
+    for (const auto& host : edge_router_.hosts()) targets.peers.push_back(&host->process());
+    for (const auto& host : scheduler_.hosts()) targets.peers.push_back(&host->process());
+    targets.database = database_.get();
     for (const Asking& asking : clients_) targets.peers.push_back(&asking.client->process());
     for (const auto& agent : agents_) {
       targets.peers.push_back(&agent->process());
@@ -315,23 +325,28 @@ class PlatformWorld {
   Faults faults_{&world_, &network_};
   const KeyRing key_ring_ = NewKeyRing();
   const SigningKey grant_key_ = SigningKeyOf(ServiceMember("scheduler"));
-  const Platform platform_{.auth = kAuthProcess,
-                           .config = SimulatedService<config::State>::ProcessName(),
-                           .edge_router = SimulatedService<edge_router::State>::ProcessName(),
-                           .scheduler = SimulatedService<scheduler::State>::ProcessName(),
-                           .secrets = SimulatedService<secrets::State>::ProcessName()};
+  const int copies_;
+  const WorldClock database_clock_{&world_};
+  const std::shared_ptr<MemoryDatabase> database_;  // nullptr: each service has a disk.
+  const Platform platform_{.auth = {kAuthProcess},
+                           .config = SimulatedService<config::State>::Addresses(copies_),
+                           .edge_router = SimulatedService<edge_router::State>::Addresses(copies_),
+                           .scheduler = SimulatedService<scheduler::State>::Addresses(copies_),
+                           .secrets = SimulatedService<secrets::State>::Addresses(copies_)};
   PlacementChecker placements_;
   std::vector<Operation> history_;
   SecretsUser keeper_{&world_};
   Process auth_{&world_, kAuthProcess,
                 [this](Life* life) { return std::make_shared<FixedAuth>(&network_, life); }};
-  SimulatedService<config::State> config_{&world_, &network_, MakeConfig, KeepAccess};
+  SimulatedService<config::State> config_{&world_,    &network_, MakeConfig,
+                                          KeepAccess, database_, copies_};
   SimulatedService<edge_router::State> edge_router_{
-      &world_, &network_, MakeEdgeRouter(&network_, platform_), KeepAccess};
+      &world_, &network_, MakeEdgeRouter(&network_, platform_), KeepAccess, database_, copies_};
   SimulatedService<scheduler::State> scheduler_{
-      &world_, &network_, MakeScheduler(&network_, platform_, &grant_key_), KeepAccess};
-  SimulatedService<secrets::State> secrets_{&world_, &network_, MakeSecrets(&key_ring_),
-                                            KeepAccess};
+      &world_,    &network_, MakeScheduler(&network_, platform_, &grant_key_),
+      KeepAccess, database_, copies_};
+  SimulatedService<secrets::State> secrets_{&world_,    &network_, MakeSecrets(&key_ring_),
+                                            KeepAccess, database_, copies_};
   std::vector<std::unique_ptr<ModelAgent>> agents_;
   std::vector<std::unique_ptr<ModelEdge>> edges_;
   std::vector<Asking> clients_;
@@ -340,9 +355,14 @@ class PlatformWorld {
 
 }  // namespace
 
-Outcome RunPlatform(uint64_t seed, bool show) {
+Outcome RunPlatformOnSqlite(uint64_t seed, bool show) {
   MakeLibrariesRepeatable(seed);
-  return PlatformWorld(seed, show).Run();
+  return PlatformWorld(seed, KeptOn::kDisks, show).Run();
+}
+
+Outcome RunPlatformOnDatabase(uint64_t seed, bool show) {
+  MakeLibrariesRepeatable(seed);
+  return PlatformWorld(seed, KeptOn::kDatabase, show).Run();
 }
 
 }  // namespace berth::simulation

@@ -9,7 +9,8 @@ const std::vector<Scenario>& Scenarios() {
   static const auto* const all = new std::vector<Scenario>{
       {"config-sqlite", RunConfigOnSqlite},
       {"config-database", RunConfigOnDatabase},
-      {"platform", RunPlatform},
+      {"platform-sqlite", RunPlatformOnSqlite},
+      {"platform-database", RunPlatformOnDatabase},
   };
   return *all;
 }

@@ -34,22 +34,21 @@ class SimulatedService {
                    const FollowAccess& follow_access,
                    const std::shared_ptr<MemoryDatabase>& database = nullptr, int copies = 1)
       : journal_(world, State::kStream) {
-    for (int i = 0; i < copies; ++i) {
-      hosts_.push_back(std::make_unique<ServiceHost>(world, network, &journal_, ProcessName(i),
-                                                     database, make, follow_access));
+    for (const std::string& name : Addresses(copies)) {
+      hosts_.push_back(std::make_unique<ServiceHost>(world, network, &journal_, name, database,
+                                                     make, follow_access));
     }
   }
 
-  // Of a copy.
-  static std::string ProcessName(int copy = 0) { return absl::StrCat(State::kStream, "-", copy); }
-
-  const std::vector<std::unique_ptr<ServiceHost>>& hosts() const { return hosts_; }
   // Where clients find it.
-  std::vector<std::string> addresses() const {
+  static std::vector<std::string> Addresses(int copies) {
     std::vector<std::string> addresses;
-    for (const auto& host : hosts_) addresses.push_back(host->process().name());
+    for (int i = 0; i < copies; ++i) addresses.push_back(absl::StrCat(State::kStream, "-", i));
     return addresses;
   }
+
+  const std::vector<std::unique_ptr<ServiceHost>>& hosts() const { return hosts_; }
+  std::vector<std::string> addresses() const { return Addresses(static_cast<int>(hosts_.size())); }
 
   const std::vector<Journal::Entry>& entries() const { return journal_.entries(); }
   void SetObserver(std::function<void(const StoredRecord&)> observer) {
