@@ -7,14 +7,12 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "berth/auth/v1/events.pb.h"
 #include "berth/auth/v1/snapshot.pb.h"
@@ -29,6 +27,7 @@
 #include "berth/secrets/v1/events.pb.h"
 #include "berth/secrets/v1/snapshot.pb.h"
 #include "common/crypto/hash.h"
+#include "common/testing/stored_sections.h"
 
 namespace berth {
 namespace {
@@ -109,32 +108,6 @@ void CheckNothingUnknown(const Message& message) {
   }
 }
 
-// A section of a file: "[NAME]", lines of hexadecimal, and an empty line before the text.
-struct Section {
-  std::string bytes;
-  std::string text;
-};
-
-std::map<std::string, Section> ReadSections(const std::string& path) {
-  std::map<std::string, Section> sections;
-  std::ifstream file(path);
-  Section* section = nullptr;
-  bool in_text = false;
-  for (std::string line; std::getline(file, line);) {
-    if (absl::StartsWith(line, "#")) continue;
-    if (absl::StartsWith(line, "[")) {
-      section = &sections[line.substr(1, line.size() - 2)];
-      in_text = false;
-    } else if (section != nullptr && line.empty()) {
-      in_text = true;
-    } else if (section != nullptr) {
-      absl::StrAppend(in_text ? &section->text : &section->bytes, line, in_text ? "\n" : "");
-    }
-  }
-  for (auto& [name, each] : sections) each.bytes = HexDecode(each.bytes).value();
-  return sections;
-}
-
 // What a file is to say of the message, where it says nothing yet.
 std::string NewSection(const std::string& name, const Message& message) {
   std::string section = absl::StrCat("[", name, "]\n");
@@ -147,8 +120,8 @@ std::string NewSection(const std::string& name, const Message& message) {
   return absl::StrCat(section, "\n", text);
 }
 
-void CheckSection(const std::map<std::string, Section>& sections, const std::string& path,
-                  const std::string& name, const Message& example) {
+void CheckSection(const std::map<std::string, testing::StoredSection>& sections,
+                  const std::string& path, const std::string& name, const Message& example) {
   INFO(path << ": " << name);
   const auto found = sections.find(name);
   if (found == sections.end()) {
@@ -178,7 +151,8 @@ TEST_CASE("every event that was ever stored decodes, and says what it said", "[e
           "protos/berth/edge_router/v1/stored_events.txt"},
       Row{&scheduler::v1::Event::default_instance(), "protos/berth/scheduler/v1/stored_events.txt"},
       Row{&secrets::v1::Event::default_instance(), "protos/berth/secrets/v1/stored_events.txt"});
-  const std::map<std::string, Section> sections = ReadSections(row.path);
+  const std::map<std::string, testing::StoredSection> sections =
+      testing::ReadStoredSections(row.path);
   const Descriptor* const type = row.event->GetDescriptor();
   REQUIRE(type->oneof_decl_count() == 1);
   for (int i = 0; i < type->field_count(); ++i) {
@@ -207,7 +181,7 @@ TEST_CASE("every state that was ever saved decodes, and says what it said", "[ev
   const std::string path = absl::StrCat("protos/berth/", row.service, "/v1/stored_state.txt");
   const std::unique_ptr<Message> example(row.state->New());
   Fill(example.get(), 0);
-  const std::map<std::string, Section> sections = ReadSections(path);
+  const std::map<std::string, testing::StoredSection> sections = testing::ReadStoredSections(path);
   REQUIRE_FALSE(sections.empty());
   // One more for each time that fields came.
   bool all_fields = false;
@@ -225,10 +199,10 @@ TEST_CASE("a record that was ever stored decodes, and says what it said", "[even
   const std::string path = "protos/berth/eventlog/v1/stored_record.txt";
   eventlog::v1::Record example;
   Fill(&example, 0);
-  CheckSection(ReadSections(path), path, "record", example);
+  CheckSection(testing::ReadStoredSections(path), path, "record", example);
   eventlog::v1::LogBegin begin;
   Fill(&begin, 0);
-  CheckSection(ReadSections(path), path, "log_begin", begin);
+  CheckSection(testing::ReadStoredSections(path), path, "log_begin", begin);
 }
 
 }  // namespace

@@ -2,8 +2,9 @@
 
 // How Catch2 prints what Berth's tests compare.
 
-#include <catch2/catch.hpp>
 #include <google/protobuf/message.h>
+
+#include <catch2/catch.hpp>
 #include <string>
 #include <type_traits>
 

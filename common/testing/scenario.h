@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "common/eventlog/logged_state.h"
 #include "common/eventlog/saved_state.h"
 #include "common/testing/printers.h"
+#include "common/testing/stored_sections.h"
 #include "common/testing/topic_mirror.h"
 
 namespace berth::testing {
@@ -136,5 +138,23 @@ class Scenario {
   std::vector<Event> history_;
   TopicMirror<State> mirror_;
 };
+
+// Takes up each state that `service` ever saved: it is taken up whole, so that saving it and taking
+// that up changes nothing.
+template <typename State>
+void CheckStoredStates(const std::string& service) {
+  const std::string path = absl::StrCat("protos/berth/", service, "/v1/stored_state.txt");
+  const std::map<std::string, StoredSection> sections = ReadStoredSections(path);
+  REQUIRE_FALSE(sections.empty());
+  for (const auto& [name, section] : sections) {
+    INFO(path << ": " << name);
+    LoggedStateOf<State> state;
+    REQUIRE(state.LoadSaved(section.bytes) == absl::OkStatus());
+    const std::string saved = state.Save();
+    REQUIRE(state.LoadSaved(saved) == absl::OkStatus());
+    CHECK(state.Save() == saved);
+    CHECK(saved.size() > section.bytes.size() / 2);
+  }
+}
 
 }  // namespace berth::testing

@@ -242,5 +242,9 @@ TEST_CASE("a service of Berth's own gets a join token until it is a member", "[a
   CHECK_FALSE(again->response.has_expire_time());
 }
 
+TEST_CASE("every state of auth that was ever saved is taken up", "[auth][stored]") {
+  testing::CheckStoredStates<State>("auth");
+}
+
 }  // namespace
 }  // namespace berth::auth

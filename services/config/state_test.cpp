@@ -370,5 +370,9 @@ TEST_CASE("an environment that could not be taken away whole is still there", "[
   CHECK(config.When(Delete(), Context()).ThenDone().promotion() == 4);
 }
 
+TEST_CASE("every state of config that was ever saved is taken up", "[config][stored]") {
+  testing::CheckStoredStates<State>("config");
+}
+
 }  // namespace
 }  // namespace berth::config

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/testing/printers.h"
+#include "common/testing/scenario.h"
 
 namespace berth::edge_router {
 namespace {
@@ -376,6 +377,10 @@ TEST_CASE("what is missing from the scheduler's snapshot is gone", "[edge_router
   for (const v1::RouteInfo& route : response.routes()) {
     CHECK(route.upstreams_size() == 0);
   }
+}
+
+TEST_CASE("every state of edge-router that was ever saved is taken up", "[edge-router][stored]") {
+  testing::CheckStoredStates<State>("edge_router");
 }
 
 }  // namespace

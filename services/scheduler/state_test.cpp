@@ -378,5 +378,9 @@ TEST_CASE("an org sees its own hosts only", "[scheduler][state]") {
   CHECK(scenario.state().HostsOf("globex").hosts_size() == 0);
 }
 
+TEST_CASE("every state of scheduler that was ever saved is taken up", "[scheduler][stored]") {
+  testing::CheckStoredStates<State>("scheduler");
+}
+
 }  // namespace
 }  // namespace berth::scheduler

@@ -342,5 +342,9 @@ TEST_CASE("a bundle has a bounded size", "[secrets][state]") {
   secrets.When(Grant(versions), Context()).ThenNothing();
 }
 
+TEST_CASE("every state of secrets that was ever saved is taken up", "[secrets][stored]") {
+  testing::CheckStoredStates<State>("secrets");
+}
+
 }  // namespace
 }  // namespace berth::secrets
