@@ -184,6 +184,9 @@ class Fleet {
   }
 
   // What berth-secrets says is active; all of it.
+  // Whether config can be told how rollouts end.
+  void SetConfigHears(bool hears) { config_hears_ = hears; }
+
   void SetSecrets(const SecretVersions& active, const std::string& app = "notes") {
     secrets::v1::ActiveSecrets secrets;
     *secrets.mutable_environment() = Name(app);
@@ -529,6 +532,7 @@ class Fleet {
 
   // As config::State takes ReportRollout.
   void TellConfig() {
+    if (!config_hears_) return;
     for (auto& [app, wanted] : wanted_) {
       const Rollout& rollout = RolloutOf(app);
       const bool failed = rollout.phase == v1::ROLLOUT_PHASE_FAILED;
@@ -557,6 +561,7 @@ class Fleet {
     return count;
   }
 
+  bool config_hears_ = true;
   SigningKey grant_key_ = *SigningKey::FromSeed(std::string(kSigningSeedSize, 's'));
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   SequentialIdSource ids_;

@@ -87,7 +87,9 @@ class Round {
     }
     const bool waits_for_config =
         rollout.phase == v1::ROLLOUT_PHASE_FAILED && !rollout.IsReturning();
-    if (!waits_for_config && SecretsMoved()) {
+    // Config hears first how a promotion went: what follows it is none that config knows of.
+    const bool is_told = rollout.phase == v1::ROLLOUT_PHASE_RUNNING || rollout.reported;
+    if (!waits_for_config && is_told && SecretsMoved()) {
       // What has not ended begins anew, and is still what it was.
       StartRollout(rollout.phase == v1::ROLLOUT_PHASE_RUNNING ? rollout.cause
                                                               : v1::ROLLOUT_CAUSE_SECRETS);

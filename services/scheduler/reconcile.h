@@ -29,10 +29,11 @@ inline constexpr absl::Duration kDrainDeadline = absl::Seconds(30);
 // environment to the release that was current, and that is a rollout as any other.
 //
 // Another active version of a secret that the release names is a rollout of the same release, and
-// replaces the instances of the process types that name it. One that fails goes back by itself: the
-// instances of the versions before serve on, and are what is placed from then on, until a version
-// is activated again or a release promoted. Where a secret is not set, nothing of the process types
-// that name it is placed, and what runs, runs on.
+// replaces the instances of the process types that name it; it begins once config knows how the
+// promotion before it went. One that fails goes back by itself: the instances of the versions
+// before serve on, and are what is placed from then on, until a version is activated again or a
+// release promoted. Where a secret is not set, nothing of the process types that name it is placed,
+// and what runs, runs on.
 //
 // `grant_key` signs what hosts get secrets for; nullptr: it is not known yet, and nothing with
 // secrets is placed before it is.

@@ -189,6 +189,28 @@ TEST_CASE("another active version replaces, start-first, the instances that are 
   fleet.scenario().CheckReplay();
 }
 
+TEST_CASE("a promotion's end is told before secrets that moved are rolled out",
+          "[scheduler][secrets]") {
+  Fleet fleet = TwoHosts();
+  fleet.SetSecrets({{kDatabase, 1}});
+  fleet.SetConfigHears(false);
+  fleet.Promote(Fleet::Release(kFirst, 3, Naming({kDatabase})));
+  fleet.RunUntilQuiet();
+  REQUIRE(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_SUCCEEDED);
+  fleet.SetSecrets({{kDatabase, 2}});
+  fleet.RunUntilQuiet();
+  CHECK(fleet.RolloutOf().cause == v1::ROLLOUT_CAUSE_PROMOTION);
+  CHECK_FALSE(fleet.RolloutOf().reported);
+  CHECK(Given(fleet) == std::map<uint64_t, int>{{1, 3}});
+  fleet.SetConfigHears(true);
+  fleet.RunUntilQuiet();
+  CHECK(fleet.CurrentRelease() == 1);
+  CHECK(fleet.RolloutOf().cause == v1::ROLLOUT_CAUSE_SECRETS);
+  CHECK(fleet.RolloutOf().phase == v1::ROLLOUT_PHASE_SUCCEEDED);
+  CHECK(Given(fleet) == std::map<uint64_t, int>{{2, 3}});
+  fleet.scenario().CheckReplay();
+}
+
 TEST_CASE("a secret that the release does not name changes nothing", "[scheduler][secrets]") {
   Fleet fleet = Deployed();
   const std::set<std::string> before = fleet.Ids();
