@@ -34,6 +34,7 @@ Asked AskToRoute(Random* random) {
   config::v1::Route& route = *request.mutable_route();
   route.mutable_tls()->set_port(kTlsPort);
   route.mutable_tls()->set_hostname(AnyHostname(random));
+  route.set_proxy_protocol(config::v1::PROXY_PROTOCOL_NONE);
   route.mutable_to()->set_process("web");
   route.mutable_to()->set_port("http");
   return Command(request);
