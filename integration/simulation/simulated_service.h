@@ -23,6 +23,9 @@
 
 namespace berth::simulation {
 
+// What the logs of a world are kept on.
+enum class KeptOn { kDisks, kDatabase };
+
 // A service of a world, be it one process on a disk or copies on a database, with what is known of
 // its log; and its promises, which are checked once the world has come to rest.
 template <typename State>

@@ -18,7 +18,4 @@ class WorldClock : public Clock {
   const World* const world_;
 };
 
-// What the logs of a world are kept on.
-enum class KeptOn { kDisks, kDatabase };
-
 }  // namespace berth::simulation
