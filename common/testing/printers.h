@@ -2,9 +2,8 @@
 
 // How Catch2 prints what Berth's tests compare.
 
-#include <google/protobuf/message.h>
-
 #include <catch2/catch.hpp>
+#include <google/protobuf/message.h>
 #include <string>
 #include <type_traits>
 

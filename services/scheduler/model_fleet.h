@@ -183,10 +183,10 @@ class Fleet {
     given_behaviours_[{secret, version}] = behaviour;
   }
 
-  // What berth-secrets says is active; all of it.
   // Whether config can be told how rollouts end.
   void SetConfigHears(bool hears) { config_hears_ = hears; }
 
+  // What berth-secrets says is active; all of it.
   void SetSecrets(const SecretVersions& active, const std::string& app = "notes") {
     secrets::v1::ActiveSecrets secrets;
     *secrets.mutable_environment() = Name(app);
